@@ -9,7 +9,7 @@ pub mod cbor;
 pub mod credit;
 pub mod frames;
 pub mod id;
-// pub mod local;
+pub mod local;
 pub mod manifest;
 pub mod profile;
 pub mod receipt;
