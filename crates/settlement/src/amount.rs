@@ -8,7 +8,7 @@ use alloy::primitives::U256;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Digits after the point of a token.
-pub const DECIMALS: usize = 18;
+const DECIMALS: usize = 18;
 /// The most digits before the point that the parser takes.
 const MAX_WHOLE_DIGITS: usize = 30;
 

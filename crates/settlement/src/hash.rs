@@ -107,12 +107,6 @@ impl Hash32 {
     }
 }
 
-impl TxHash {
-    pub(crate) fn to_b256(self) -> B256 {
-        B256::from(self.0)
-    }
-}
-
 /// Why a signature was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {

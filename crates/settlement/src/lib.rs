@@ -15,6 +15,7 @@ pub mod calls;
 mod chain;
 pub mod deploy;
 pub mod devchain;
+mod endpoint;
 mod event;
 mod hash;
 mod merkle;
