@@ -1,0 +1,181 @@
+//! What a bare machine lacks: checked, named, and installed where the project may install it.
+//!
+//! Rust, a C compiler, Node and git are the owner's to install: a missing one is named with the line that installs it.
+//! System packages are listed before anything is changed, and installed with apt on Debian and Ubuntu. npm packages
+//! come by lockfile, anvil among them.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::process::{must, output, say, succeeds};
+use crate::workspace;
+
+/// Needed to build and run every program.
+const BUILD_PACKAGES: &[&str] = &[
+    "pkg-config",
+    "libwebkit2gtk-4.1-dev",
+    "librsvg2-dev",
+    "libvulkan1",
+    "mesa-vulkan-drivers",
+];
+
+/// Needed by tests only: a display without a screen, its input, its tray, and the web view's driver.
+const TEST_PACKAGES: &[&str] = &[
+    "xvfb",
+    "xauth",
+    "x11-utils",
+    "xdotool",
+    "wmctrl",
+    "xfwm4",
+    "xfce4-panel",
+    "imagemagick",
+    "dbus",
+    "dbus-x11",
+    "webkit2gtk-driver",
+    "adwaita-icon-theme",
+    "fonts-dejavu-core",
+    "fonts-noto-cjk",
+    "desktop-file-utils",
+];
+
+/// For what the machine is prepared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Building and running.
+    Run,
+    /// Also testing.
+    Test,
+}
+
+/// Checks the owner's tools, installs the rest, and builds the page.
+pub(crate) fn install(purpose: Purpose) -> Result<()> {
+    tools()?;
+    system_packages(purpose)?;
+    npm(&workspace::ui())?;
+    npm(&workspace::contracts())?;
+    if !workspace::anvil().exists() {
+        bail!("anvil is missing after npm ci: {} does not exist", workspace::anvil().display());
+    }
+    page()
+}
+
+fn tools() -> Result<()> {
+    let mut missing = Vec::new();
+    if !["cc", "gcc", "clang"].iter().any(|cc| succeeds(Command::new(cc).arg("--version"))) {
+        missing.push("a C compiler: sudo apt-get install build-essential");
+    }
+    if !succeeds(Command::new("git").arg("--version")) {
+        missing.push("git: sudo apt-get install git");
+    }
+    let node = output(Command::new("node").arg("--version")).and_then(|text| node_version(&text));
+    if node.is_none_or(|version| version < (20, 19)) {
+        missing.push("Node 20.19 or later: see nodejs.org, or your system's package `nodejs` where it is new enough");
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    bail!("this machine lacks what Hearth cannot install itself:\n  {}", missing.join("\n  "))
+}
+
+/// Major and minor of `v20.19.4`.
+fn node_version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.trim().trim_start_matches('v').split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+fn system_packages(purpose: Purpose) -> Result<()> {
+    if std::env::consts::OS != "linux" || !Path::new("/usr/bin/apt-get").exists() {
+        say("system packages: only Debian and Ubuntu are prepared by this tool; elsewhere see CONTRIBUTING.md");
+        return Ok(());
+    }
+    let wanted = match purpose {
+        Purpose::Run => BUILD_PACKAGES.to_vec(),
+        Purpose::Test => [BUILD_PACKAGES, TEST_PACKAGES].concat(),
+    };
+    let missing: Vec<&str> = wanted.into_iter().filter(|package| !installed(package)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    say(&format!("system packages to install: {}", missing.join(" ")));
+    let root = output(Command::new("id").arg("-u")).is_some_and(|id| id.trim() == "0");
+    let apt = || {
+        let mut command = if root { Command::new("env") } else { Command::new("sudo") };
+        if !root {
+            command.arg("env");
+        }
+        command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=600", "-q"]);
+        command
+    };
+    must(apt().arg("update"))?;
+    must(apt().args(["install", "-y", "--no-install-recommends"]).args(&missing))
+}
+
+fn installed(package: &str) -> bool {
+    output(Command::new("dpkg-query").args(["-W", "-f=${db:Status-Status}", package]))
+        .is_some_and(|status| status == "installed")
+}
+
+/// `npm ci`, unless the folder already holds what the lockfile names.
+fn npm(folder: &Path) -> Result<()> {
+    let lockfile = folder.join("package-lock.json");
+    let lock = fs::read(&lockfile).with_context(|| format!("read {}", lockfile.display()))?;
+    let stamp = folder.join("node_modules/.hearth-lock");
+    let wanted = blake3::hash(&lock).to_hex().to_string();
+    if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+        return Ok(());
+    }
+    must(Command::new(npm_program()).args(["ci", "--ignore-scripts", "--no-fund", "--no-audit"]).current_dir(folder))?;
+    fs::write(&stamp, wanted).with_context(|| format!("write {}", stamp.display()))
+}
+
+fn npm_program() -> &'static str {
+    if cfg!(windows) { "npm.cmd" } else { "npm" }
+}
+
+/// Builds the page when a source of it is newer than the build.
+fn page() -> Result<()> {
+    let ui = workspace::ui();
+    let mut sources = Vec::new();
+    for part in ["src", "vault", "index.html", "vault.html", "package-lock.json", "vite.config.ts"] {
+        collect(&ui.join(part), &mut sources)?;
+    }
+    sources.sort();
+    let mut hasher = blake3::Hasher::new();
+    for path in &sources {
+        hasher.update(path.to_string_lossy().as_bytes());
+        hasher.update(&fs::read(path).with_context(|| format!("read {}", path.display()))?);
+    }
+    let wanted = hasher.finalize().to_hex().to_string();
+    let stamp = ui.join("dist/.hearth-sources");
+    if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+        return Ok(());
+    }
+    must(Command::new(npm_program()).args(["run", "build"]).current_dir(&ui))?;
+    fs::write(&stamp, wanted).with_context(|| format!("write {}", stamp.display()))
+}
+
+fn collect(path: &Path, into: &mut Vec<std::path::PathBuf>) -> Result<()> {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).with_context(|| format!("list {}", path.display()))? {
+            collect(&entry?.path(), into)?;
+        }
+    } else if path.exists() {
+        into.push(path.to_path_buf());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::node_version;
+
+    #[test]
+    fn node_versions_are_compared_as_numbers() {
+        assert_eq!(node_version("v20.19.4\n"), Some((20, 19)), "the form that node prints");
+        assert!(node_version("v9.9.9") < Some((20, 19)), "9 is older than 20");
+        assert_eq!(node_version("nonsense"), None, "anything else is no version");
+    }
+}
