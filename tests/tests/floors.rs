@@ -98,7 +98,10 @@ fn every_room_depends_only_on_the_floors_below() {
         }
     }
     for room in edges.keys().filter(|room| *room != "hearth-tests") {
-        assert!(rooms.contains(room.as_str()), "{room} is a new room: give it a floor in this test and ARCHITECTURE.md");
+        assert!(
+            rooms.contains(room.as_str()),
+            "{room} is a new room: give it a floor in this test and ARCHITECTURE.md"
+        );
     }
 }
 
@@ -139,7 +142,10 @@ fn the_agent_links_neither_a_web_view_nor_a_graphics_library() {
     }
     let contributor = closure(&metadata, "contributor");
     for package in ["wallet", "settlement", "alloy", "k256"] {
-        assert!(!contributor.contains(package), "a bug in job handling could spend: contributor reaches {package}");
+        assert!(
+            !contributor.contains(package),
+            "a bug in job handling could spend: contributor reaches {package}"
+        );
     }
 }
 
@@ -165,11 +171,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 fn production_code(path: &Path) -> String {
     let text = std::fs::read_to_string(path).expect("a source file");
     let end = text.find("#[cfg(test)]").unwrap_or(text.len());
-    text[..end]
-        .lines()
-        .map(|line| line.split("//").next().unwrap_or_default())
-        .collect::<Vec<_>>()
-        .join("\n")
+    text[..end].lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
 const IMPURE: &[&str] = &[
@@ -222,7 +224,9 @@ fn pure_files_decide_from_their_arguments_alone() {
 fn only_network_opens_an_internet_socket() {
     let root = root();
     let sockets = ["TcpStream", "UdpSocket", "TcpSocket", "TcpListener", "ToSocketAddrs", "lookup_host"];
-    for room in ["agent", "contributor", "jobs", "sandbox", "settlement", "wallet", "words", "worker", "protocol"] {
+    for room in
+        ["agent", "contributor", "jobs", "sandbox", "settlement", "wallet", "words", "worker", "protocol"]
+    {
         for file in sources(&root.join("crates").join(room).join("src")) {
             let code = production_code(&file);
             for socket in sockets {

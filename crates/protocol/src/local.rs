@@ -924,7 +924,7 @@ pub struct BalanceIdentity {
 /// One withdrawal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct WithdrawalView {
-    /// Nonce as hex: its identity.
+    /// Its nonce on the chain, which is its identity.
     pub id: String,
     /// When it was confirmed by the owner.
     pub at: UnixMillis,

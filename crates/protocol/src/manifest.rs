@@ -255,11 +255,7 @@ pub enum CheckError {
 }
 
 fn bounded(what: &'static str, found: u64, min: u64, max: u64) -> Result<(), CheckError> {
-    if (min..=max).contains(&found) {
-        Ok(())
-    } else {
-        Err(CheckError::OutOfBounds { what, found, min, max })
-    }
+    if (min..=max).contains(&found) { Ok(()) } else { Err(CheckError::OutOfBounds { what, found, min, max }) }
 }
 
 impl Program {

@@ -109,7 +109,11 @@ impl Envelope {
     ///
     /// # Errors
     /// [`VerifyError`]: another signer, a wrong signature, or a body that is not a `T`.
-    pub fn verify<T: Message>(self, network: &NetworkId, signer: &[u8; 32]) -> Result<Signed<T>, VerifyError> {
+    pub fn verify<T: Message>(
+        self,
+        network: &NetworkId,
+        signer: &[u8; 32],
+    ) -> Result<Signed<T>, VerifyError> {
         if self.signer != *signer {
             return Err(VerifyError::WrongSigner);
         }

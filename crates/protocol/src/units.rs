@@ -75,7 +75,9 @@ impl<'de> Deserialize<'de> for BaseUnits {
 }
 
 /// An instant: milliseconds since 1970-01-01T00:00:00Z. Fields of this type end in `_at`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ts_rs::TS)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ts_rs::TS,
+)]
 #[ts(type = "number")]
 pub struct UnixMillis(pub u64);
 

@@ -153,9 +153,9 @@ pub struct WithdrawIntent {
     pub fee: BaseUnits,
     /// Who may submit; the zero address for anyone.
     pub relayer: String,
-    /// Used once per account.
-    pub nonce: Nonce,
-    /// Seconds since 1970 from which it is void.
+    /// Used once per account; consecutive numbers are cheapest on the chain.
+    pub nonce: u64,
+    /// Last second since 1970 in which it can be carried out.
     pub deadline_seconds: u64,
 }
 

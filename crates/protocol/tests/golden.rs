@@ -15,8 +15,8 @@ use protocol::receipt::Receipt;
 use protocol::sign::{Envelope, Key, Message};
 use protocol::units::{BaseUnits, UnixMillis};
 use protocol::wire::{
-    Accepted, Bind, Enroll, Enrolled, EpochNotice, Heartbeat, HeartbeatAnswer, NoWork, Relay, Relayed, Upload,
-    WithdrawIntent,
+    Accepted, Bind, Enroll, Enrolled, EpochNotice, Heartbeat, HeartbeatAnswer, NoWork, Relay, Relayed,
+    Upload, WithdrawIntent,
 };
 use protocol::work::{Commit, SliceRef, WorkLease, WorkResult};
 use protocol::{cbor, credit::CreditKind};
@@ -147,7 +147,7 @@ fn every_message_keeps_its_bytes() {
         amount: BaseUnits(10),
         fee: BaseUnits(1),
         relayer: "0x0000000000000000000000000000000000000000".into(),
-        nonce: Nonce([9; 32]),
+        nonce: 9,
         deadline_seconds: 1_763_986_400,
     };
     check_signed(3, program());
@@ -278,10 +278,7 @@ fn every_message_keeps_its_bytes() {
             pace: Pace::AWAY,
         },
     );
-    check(
-        "frame-load",
-        &Request::Load { program: Box::new(program()), sources: vec!["wgsl".into()] },
-    );
+    check("frame-load", &Request::Load { program: Box::new(program()), sources: vec!["wgsl".into()] });
 }
 
 #[test]
@@ -291,7 +288,11 @@ fn the_sample_package_passes_its_own_checks() {
 
 #[test]
 fn identifiers_are_what_the_design_says() {
-    assert_eq!(network().0, *blake3::hash(&key(1).public()).as_bytes(), "a network is the hash of its root key");
+    assert_eq!(
+        network().0,
+        *blake3::hash(&key(1).public()).as_bytes(),
+        "a network is the hash of its root key"
+    );
     assert_eq!(DeviceId(key(4).public()), key(4).device(), "a device is its public key");
     assert_eq!(CoordinatorId(key(2).public()), key(2).coordinator(), "a coordinator is its public key");
 }

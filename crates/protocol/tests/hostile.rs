@@ -104,7 +104,11 @@ fn a_receipt_chain_grows_only_by_its_own_next_link() {
     let empty = Chain::new(NETWORK, coordinator.coordinator(), key(4).device());
     let first = receipt(&empty, CreditKind::Computed, 100, &coordinator);
     let one = empty.append(&first).expect("the first link");
-    assert_eq!(one.append(&first), Err(ChainError::Sequence { expected: 2, found: 1 }), "a replay is refused");
+    assert_eq!(
+        one.append(&first),
+        Err(ChainError::Sequence { expected: 2, found: 1 }),
+        "a replay is refused"
+    );
     let forged = receipt(&one, CreditKind::Computed, 5, &key(9));
     assert_eq!(one.append(&forged), Err(ChainError::Foreign), "only the coordinator owes");
     let revoked = receipt(&one, CreditKind::Revoked, 40, &coordinator);
@@ -124,9 +128,15 @@ fn a_profile_needs_its_root_key_a_higher_counter_and_time_left() {
     let golden = Envelope::from_bytes::<Profile>(&golden("profile")).expect("golden profile");
     let signed: Signed<Profile> = golden.clone().verify_any(&network).expect("golden signature");
     let soon = UnixMillis(signed.message().expires_at.0 - 1);
-    assert!(profile::accept(golden.clone(), None, soon).is_ok(), "a first profile before its expiry is accepted");
     assert!(
-        matches!(profile::accept(golden.clone(), None, signed.message().expires_at), Err(AcceptError::Expired)),
+        profile::accept(golden.clone(), None, soon).is_ok(),
+        "a first profile before its expiry is accepted"
+    );
+    assert!(
+        matches!(
+            profile::accept(golden.clone(), None, signed.message().expires_at),
+            Err(AcceptError::Expired)
+        ),
         "at its expiry it is void"
     );
     assert!(
@@ -143,7 +153,10 @@ fn a_profile_needs_its_root_key_a_higher_counter_and_time_left() {
         "another root key is another network"
     );
     let update = root.sign(&network, newer);
-    assert!(profile::accept(update.envelope().clone(), Some((network, 1)), soon).is_ok(), "a real update is taken");
+    assert!(
+        profile::accept(update.envelope().clone(), Some((network, 1)), soon).is_ok(),
+        "a real update is taken"
+    );
 }
 
 #[test]
@@ -180,7 +193,10 @@ fn a_lying_frame_length_neither_allocates_nor_hangs() {
         matches!(frames::read_reply(&mut over.as_slice(), 1024), Err(ReadFrameError::Decode(_))),
         "a length over the limit is refused before anything is read"
     );
-    assert!(matches!(frames::read_reply(&mut [].as_slice(), 1024), Err(ReadFrameError::Closed)), "a clean end");
+    assert!(
+        matches!(frames::read_reply(&mut [].as_slice(), 1024), Err(ReadFrameError::Closed)),
+        "a clean end"
+    );
 }
 
 proptest! {
@@ -227,7 +243,8 @@ proptest! {
 
 #[test]
 fn amounts_that_are_not_plain_digits_are_refused() {
-    for text in ["", "-1", "+1", "1.0", "1e3", "0x10", " 1", "01", "340282366920938463463374607431768211456"] {
+    for text in ["", "-1", "+1", "1.0", "1e3", "0x10", " 1", "01", "340282366920938463463374607431768211456"]
+    {
         assert!(text.parse::<BaseUnits>().is_err(), "{text:?} is no amount in base units");
     }
 }

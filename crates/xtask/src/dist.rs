@@ -1,3 +1,6 @@
 //! dist
-use std::process::ExitCode; use anyhow::Result;
-pub(crate) fn dist() -> Result<ExitCode> { anyhow::bail!("x") }
+use anyhow::Result;
+use std::process::ExitCode;
+pub(crate) fn dist() -> Result<ExitCode> {
+    anyhow::bail!("x")
+}

@@ -14,13 +14,8 @@ use crate::process::{must, output, say, succeeds};
 use crate::workspace;
 
 /// Needed to build and run every program.
-const BUILD_PACKAGES: &[&str] = &[
-    "pkg-config",
-    "libwebkit2gtk-4.1-dev",
-    "librsvg2-dev",
-    "libvulkan1",
-    "mesa-vulkan-drivers",
-];
+const BUILD_PACKAGES: &[&str] =
+    &["pkg-config", "libwebkit2gtk-4.1-dev", "librsvg2-dev", "libvulkan1", "mesa-vulkan-drivers"];
 
 /// Needed by tests only: a display without a screen, its input, its tray, and the web view's driver.
 const TEST_PACKAGES: &[&str] = &[
@@ -72,7 +67,9 @@ fn tools() -> Result<()> {
     }
     let node = output(Command::new("node").arg("--version")).and_then(|text| node_version(&text));
     if node.is_none_or(|version| version < (20, 19)) {
-        missing.push("Node 20.19 or later: see nodejs.org, or your system's package `nodejs` where it is new enough");
+        missing.push(
+            "Node 20.19 or later: see nodejs.org, or your system's package `nodejs` where it is new enough",
+        );
     }
     if missing.is_empty() {
         return Ok(());
@@ -88,7 +85,9 @@ fn node_version(text: &str) -> Option<(u32, u32)> {
 
 fn system_packages(purpose: Purpose) -> Result<()> {
     if std::env::consts::OS != "linux" || !Path::new("/usr/bin/apt-get").exists() {
-        say("system packages: only Debian and Ubuntu are prepared by this tool; elsewhere see CONTRIBUTING.md");
+        say(
+            "system packages: only Debian and Ubuntu are prepared by this tool; elsewhere see CONTRIBUTING.md",
+        );
         return Ok(());
     }
     let wanted = match purpose {
@@ -127,7 +126,11 @@ fn npm(folder: &Path) -> Result<()> {
     if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
         return Ok(());
     }
-    must(Command::new(npm_program()).args(["ci", "--ignore-scripts", "--no-fund", "--no-audit"]).current_dir(folder))?;
+    must(
+        Command::new(npm_program())
+            .args(["ci", "--ignore-scripts", "--no-fund", "--no-audit"])
+            .current_dir(folder),
+    )?;
     fs::write(&stamp, wanted).with_context(|| format!("write {}", stamp.display()))
 }
 

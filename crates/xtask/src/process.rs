@@ -34,7 +34,12 @@ pub(crate) fn must(command: &mut Command) -> Result<()> {
 
 /// Runs a command to its end; true when it succeeds.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|s| s.success())
 }
 
 /// What a command prints on standard output, or `None` when it cannot run or fails.

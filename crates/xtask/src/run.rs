@@ -1,3 +1,7 @@
 //! run
-use std::process::ExitCode; use anyhow::Result; use crate::RunOptions;
-pub(crate) fn run(_o: &RunOptions) -> Result<ExitCode> { anyhow::bail!("x") }
+use crate::RunOptions;
+use anyhow::Result;
+use std::process::ExitCode;
+pub(crate) fn run(_o: &RunOptions) -> Result<ExitCode> {
+    anyhow::bail!("x")
+}

@@ -50,7 +50,9 @@ pub(crate) fn test(full: bool, only: Option<&str>) -> Result<ExitCode> {
         if full {
             long_tier(&mut tally);
         } else {
-            tally.left_out.push("long tier (cargo xtask test --full): contract fuzzing, package life cycle".into());
+            tally
+                .left_out
+                .push("long tier (cargo xtask test --full): contract fuzzing, package life cycle".into());
         }
     }
     for line in &tally.left_out {
@@ -79,7 +81,9 @@ fn build() -> Result<Vec<TestProgram>> {
         if message["reason"] != "compiler-artifact" || !is_test {
             continue;
         }
-        let (Some(path), Some(manifest)) = (message["executable"].as_str(), message["manifest_path"].as_str()) else {
+        let (Some(path), Some(manifest)) =
+            (message["executable"].as_str(), message["manifest_path"].as_str())
+        else {
             continue;
         };
         let folder = PathBuf::from(manifest).parent().map(PathBuf::from).unwrap_or_default();
@@ -177,7 +181,8 @@ fn page(tally: &mut Tally) -> Result<()> {
         .output()
         .context("start the page's tests")?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let report: Option<Value> = text.find('{').and_then(|start| serde_json::from_str(text[start..].trim()).ok());
+    let report: Option<Value> =
+        text.find('{').and_then(|start| serde_json::from_str(text[start..].trim()).ok());
     let Some(report) = report else {
         print(&text);
         print(&String::from_utf8_lossy(&output.stderr));
