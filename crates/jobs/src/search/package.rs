@@ -1,0 +1,360 @@
+//! From a recording to a job: quantise, cut into slices, measure the noise, compute the known answers.
+//!
+//! Which tile belongs to which slice of which unit is drawn from a seed that only the publisher knows. Neighbouring
+//! tiles share their margins, so a contributor can see that two slices are neighbours; scattered over the job, that
+//! says nothing about which slices of a bundle belong to one unit and which are audits.
+
+use std::collections::BTreeMap;
+
+use protocol::id::{Hash, JobId, NetworkId, PublisherId};
+use protocol::manifest::{
+    CheckError, InputRange, MIN_VECTORS, Manifest, Program, SLICES_PER_UNIT, SlicePlan, UnitPlan, Vector,
+};
+use protocol::sign::{Key, Signed};
+use protocol::units::BaseUnits;
+use serde::{Deserialize, Serialize};
+
+use super::head::{SliceError, SliceHead};
+use super::{MAX_SHIFT, MAX_SPECTRA, Shape, native};
+use crate::quantise::{FlatRecording, Quantiser};
+use crate::recording::Recording;
+use crate::{Blob, blob};
+
+/// How a recording is to be searched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Title for people, 1 to 80 bytes.
+    pub title: String,
+    /// One sentence for people, 1 to 400 bytes: what it is for and for whom.
+    pub purpose: String,
+    /// Largest drift in Hz/s, either sign.
+    pub max_drift_hz_s: f64,
+    /// S/N that a hit must exceed.
+    pub snr: f64,
+    /// What one accepted slice pays.
+    pub price_per_slice: BaseUnits,
+    /// Secret from which the order of slices is drawn. The same seed gives the same package.
+    pub order_seed: [u8; 32],
+    /// Channels per slice, a multiple of 64; `None` chooses by the size of the recording.
+    pub tile: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            title: "Signal search".to_owned(),
+            purpose: "Looks for narrow radio signals of changing frequency in a telescope's recording."
+                .to_owned(),
+            max_drift_hz_s: 4.0,
+            snr: 10.0,
+            price_per_slice: BaseUnits(1_000_000_000_000_000),
+            order_seed: [0; 32],
+            tile: None,
+        }
+    }
+}
+
+/// A job before its signature.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Package {
+    /// What contributors see.
+    pub program: Program,
+    /// WGSL sources in the order of the program's modules.
+    pub sources: Vec<String>,
+    /// The units, for publisher and coordinator.
+    pub units: Vec<UnitPlan>,
+    /// Known answers from the native kernel.
+    pub vectors: Vec<Vector>,
+    /// What is needed to read the results.
+    pub notes: Notes,
+    /// What one accepted slice pays.
+    pub price_per_slice: BaseUnits,
+    /// Every blob that the manifest names: slice inputs and WGSL sources, each once.
+    pub blobs: Vec<Blob>,
+}
+
+/// A job as it is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedPackage {
+    /// The program with its signature.
+    pub program: Signed<Program>,
+    /// The manifest with its signature; names the program's envelope.
+    pub manifest: Signed<Manifest>,
+    /// Content address of the manifest's envelope.
+    pub job: JobId,
+}
+
+/// What a reader of the results has to know; JSON in the manifest's notes, never shown to contributors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Notes {
+    /// What was observed.
+    pub source_name: String,
+    /// Frequency of channel 0 in MHz.
+    pub fch1_mhz: f64,
+    /// Step from channel to channel in MHz.
+    pub foff_mhz: f64,
+    /// Seconds from spectrum to spectrum.
+    pub tsamp_s: f64,
+    /// Start as modified Julian date.
+    pub tstart_mjd: f64,
+    /// Channels of the recording.
+    pub channels: u32,
+    /// Geometry of a slice.
+    pub shape: Shape,
+    /// S/N that a hit must exceed.
+    pub snr: f64,
+    /// Smallest sum that does.
+    pub threshold_sum: u32,
+    /// Median of the sums without drift of every 16th channel.
+    pub median_sum: u32,
+    /// That median minus the 15.87th percentile.
+    pub spread_sum: u32,
+    /// Power of the median cell, which is level 8192.
+    pub median_power: f64,
+    /// Levels per unit of power.
+    pub levels_per_power: f64,
+}
+
+impl Notes {
+    /// S/N of a sum: (sum - median) / (median - 15.87th percentile), both of sums without drift.
+    pub fn snr_of(&self, sum: u32) -> f64 {
+        (f64::from(sum) - f64::from(self.median_sum)) / f64::from(self.spread_sum)
+    }
+
+    /// Drift of a trial in Hz/s.
+    pub fn drift_hz_s(&self, trial: u32) -> f64 {
+        let total = f64::from(self.shape.total_shift(trial));
+        // Adding zero turns the -0.0 of a falling band into 0.0.
+        total * self.foff_mhz * 1e6 / (f64::from(self.shape.spectra - 1) * self.tsamp_s) + 0.0
+    }
+
+    /// Frequency of a channel at the first spectrum in MHz.
+    pub fn frequency_mhz(&self, channel: u32) -> f64 {
+        self.fch1_mhz + f64::from(channel) * self.foff_mhz
+    }
+}
+
+/// Why a recording cannot be packaged.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackageError {
+    /// A drift shows over two spectra at least, and pieces stay short up to a number.
+    #[error("the recording has {0} spectra, a search needs 2 to {MAX_SPECTRA}")]
+    Spectra(u32),
+    /// The drift range is no positive number or needs too many trials.
+    #[error(
+        "a drift of {max_drift_hz_s} Hz/s moves {channels:.0} channels over the recording, allowed are up to {MAX_SHIFT}"
+    )]
+    Drift {
+        /// What was asked for.
+        max_drift_hz_s: f64,
+        /// What it means for this recording.
+        channels: f64,
+    },
+    /// The threshold is no positive number.
+    #[error("a threshold of S/N {0} cannot be used, it must be a positive number up to 1,000,000")]
+    Threshold(f64),
+    /// The tile is not a multiple of 64 or a slice would pass the largest buffer.
+    #[error("slices of {0} channels cannot be used: a multiple of 64, with margins within 128 MiB")]
+    Tile(u32),
+    /// There is nothing to measure a signal by.
+    #[error(transparent)]
+    Flat(#[from] FlatRecording),
+    /// The finished job does not pass its own checks, for example a title that is too long.
+    #[error("the finished package is refused")]
+    Check(#[from] CheckError),
+    /// The native kernel refused a slice of the package.
+    #[error("a known answer cannot be computed")]
+    Reference(#[from] SliceError),
+}
+
+/// Packages a recording.
+///
+/// # Errors
+/// [`PackageError`].
+pub fn package(recording: &Recording, options: &Options) -> Result<Package, PackageError> {
+    let head = recording.head();
+    let shape = shape(recording, options)?;
+    let quantiser = Quantiser::fit(recording.samples())?;
+    let levels: Vec<u16> = recording.samples().iter().map(|&x| quantiser.level(x)).collect();
+    let (median_sum, spread_sum) = noise(&levels, head.channels as usize)?;
+    if !(options.snr > 0.0 && options.snr <= 1e6) {
+        return Err(PackageError::Threshold(options.snr));
+    }
+    // Exceeds the threshold exactly when it is larger than the product; saturates where no sum can.
+    let threshold_sum = (f64::from(median_sum) + options.snr * f64::from(spread_sum)).floor() as u32;
+    let notes = Notes {
+        source_name: head.source_name.clone(),
+        fch1_mhz: head.fch1_mhz,
+        foff_mhz: head.foff_mhz,
+        tsamp_s: head.tsamp_s,
+        tstart_mjd: head.tstart_mjd,
+        channels: head.channels,
+        shape,
+        snr: options.snr,
+        threshold_sum: threshold_sum.saturating_add(1),
+        median_sum,
+        spread_sum,
+        median_power: quantiser.median(),
+        levels_per_power: quantiser.steps_per_power(),
+    };
+
+    let tiles = head.channels.div_ceil(shape.tile).next_multiple_of(SLICES_PER_UNIT as u32);
+    let mut blobs: BTreeMap<Hash, Vec<u8>> = BTreeMap::new();
+    let mut slices = Vec::with_capacity(tiles as usize);
+    for tile in shuffled(tiles, &options.order_seed) {
+        let slice_head = slice_head(&notes, tile);
+        let (hash, bytes) = blob(cut(&levels, head.channels, &slice_head));
+        let whole = InputRange { blob: hash, offset_bytes: 0, bytes: shape.input_bytes() };
+        blobs.insert(hash, bytes);
+        slices.push(SlicePlan { inputs: vec![whole], params: slice_head.to_words() });
+    }
+    let units: Vec<UnitPlan> =
+        slices.chunks(SLICES_PER_UNIT).map(|slices| UnitPlan { slices: slices.to_vec() }).collect();
+    let vectors = vectors(&units, &blobs)?;
+
+    let program = shape.program(&options.title, &options.purpose);
+    let sources = shape.sources();
+    blobs.extend(sources.iter().map(|source| blob(source.clone().into_bytes())));
+    let blobs = blobs.into_iter().collect();
+    let price_per_slice = options.price_per_slice;
+    let package = Package { program, sources, units, vectors, notes, price_per_slice, blobs };
+    package.manifest(PublisherId([0; 32]), Hash([0; 32])).check()?;
+    Ok(package)
+}
+
+impl Package {
+    /// The manifest for `publisher`; `program` is the content address of the program's signed envelope.
+    pub fn manifest(&self, publisher: PublisherId, program: Hash) -> Manifest {
+        Manifest {
+            publisher,
+            program,
+            body: self.program.clone(),
+            units: self.units.clone(),
+            price_per_slice: self.price_per_slice,
+            vectors: self.vectors.clone(),
+            notes: serde_json::to_string(&self.notes).expect("numbers and one text always have a JSON form"),
+        }
+    }
+
+    /// Signs program and manifest. Signatures are deterministic: the same package, key and network give the same job.
+    pub fn sign(&self, key: &Key, network: &NetworkId) -> SignedPackage {
+        let program = key.sign(network, self.program.clone());
+        let address = Hash::of(&program.envelope().to_bytes());
+        let manifest = key.sign(network, self.manifest(key.publisher(), address));
+        let job = JobId(Hash::of(&manifest.envelope().to_bytes()).0);
+        SignedPackage { program, manifest, job }
+    }
+
+    /// The input of a slice, one byte string per input buffer; `None` when the package does not hold it.
+    pub fn inputs(&self, plan: &SlicePlan) -> Option<Vec<Vec<u8>>> {
+        plan.inputs
+            .iter()
+            .map(|range| {
+                let at = self.blobs.binary_search_by_key(&range.blob, |(hash, _)| *hash).ok()?;
+                let from = usize::try_from(range.offset_bytes).ok()?;
+                let until = from.checked_add(range.bytes as usize)?;
+                self.blobs[at].1.get(from..until).map(<[u8]>::to_vec)
+            })
+            .collect()
+    }
+}
+
+fn shape(recording: &Recording, options: &Options) -> Result<Shape, PackageError> {
+    let head = recording.head();
+    let spectra = recording.spectra();
+    if !(2..=MAX_SPECTRA).contains(&spectra) {
+        return Err(PackageError::Spectra(spectra));
+    }
+    let max_drift_hz_s = options.max_drift_hz_s;
+    let channels = max_drift_hz_s * f64::from(spectra - 1) * head.tsamp_s / (head.foff_mhz.abs() * 1e6);
+    if !(max_drift_hz_s > 0.0 && channels <= f64::from(MAX_SHIFT)) {
+        return Err(PackageError::Drift { max_drift_hz_s, channels });
+    }
+    let max_shift = (channels.round() as u32).max(1);
+    let slices = SLICES_PER_UNIT as u32;
+    let tile = options.tile.unwrap_or_else(|| {
+        // 512 channels keep a slice below 50 ms even on a processor. A short recording still fills one unit, a long
+        // one is cut into at most 32 units, so that margins are not most of what is sent.
+        let one_unit = head.channels.div_ceil(slices).next_power_of_two();
+        let many_units = head.channels.div_ceil(32 * slices).next_power_of_two();
+        one_unit.min(512).max(many_units).max(super::BLOCK)
+    });
+    Shape::new(tile, max_shift, spectra).ok_or(PackageError::Tile(tile))
+}
+
+/// Median of the sums without drift, and median minus 15.87th percentile: one deviation of Gaussian noise.
+fn noise(levels: &[u16], channels: usize) -> Result<(u32, u32), FlatRecording> {
+    // Every 16th channel; of a short recording more, so that at least some hundred tell.
+    let step = (channels / 128).clamp(1, 16);
+    let mut sums: Vec<u32> = (0..channels)
+        .step_by(step)
+        .map(|channel| levels[channel..].iter().step_by(channels).map(|&level| u32::from(level)).sum())
+        .collect();
+    sums.sort_unstable();
+    let at = |per_myriad: usize| sums[(sums.len() - 1) * per_myriad / 10_000];
+    let (median, low) = (at(5000), at(1587));
+    if median == low { Err(FlatRecording) } else { Ok((median, median - low)) }
+}
+
+fn slice_head(notes: &Notes, tile: u32) -> SliceHead {
+    let first_channel = tile * notes.shape.tile;
+    let millihertz = notes.frequency_mhz(first_channel) * 1e9;
+    SliceHead {
+        shape: notes.shape,
+        valid: notes.channels.saturating_sub(first_channel).min(notes.shape.tile),
+        first_channel,
+        threshold_sum: notes.threshold_sum,
+        median_sum: notes.median_sum,
+        spread_sum: notes.spread_sum,
+        // A cast from float saturates, so a band that passes zero stays there.
+        frequency_millihertz: millihertz.round() as u64,
+        channel_nanohertz: (notes.foff_mhz.abs() * 1e15).round() as u64,
+        descending: notes.foff_mhz < 0.0,
+        tsamp_ns: (notes.tsamp_s * 1e9).round() as u64,
+    }
+}
+
+/// The levels of a tile with its margins. Beyond the band its edge channel is repeated, as if every line that leaves
+/// the band went on along its edge.
+fn cut(levels: &[u16], channels: u32, head: &SliceHead) -> Vec<u8> {
+    let start = i64::from(head.first_channel) - i64::from(head.shape.margin);
+    let mut bytes = Vec::with_capacity(head.shape.input_bytes() as usize);
+    for spectrum in levels.chunks_exact(channels as usize) {
+        for column in 0..i64::from(head.shape.width()) {
+            let channel = (start + column).clamp(0, i64::from(channels) - 1);
+            bytes.extend_from_slice(&spectrum[channel as usize].to_le_bytes());
+        }
+    }
+    bytes
+}
+
+/// The tiles 0..`n` in an order drawn from `seed` (Fisher-Yates on a BLAKE3 stream).
+fn shuffled(n: u32, seed: &[u8; 32]) -> Vec<u32> {
+    let mut stream = blake3::Hasher::new_derive_key("hearth jobs 2026 order of the slices of a search")
+        .update(seed)
+        .finalize_xof();
+    let mut tiles: Vec<u32> = (0..n).collect();
+    for i in (1..tiles.len()).rev() {
+        let mut word = [0; 8];
+        stream.fill(&mut word);
+        let drawn = (u128::from(u64::from_le_bytes(word)) * (i as u128 + 1)) >> 64;
+        tiles.swap(i, drawn as usize);
+    }
+    tiles
+}
+
+/// Known answers, evenly spread over the job: at least eight, one per unit up to 64.
+fn vectors(units: &[UnitPlan], blobs: &BTreeMap<Hash, Vec<u8>>) -> Result<Vec<Vector>, PackageError> {
+    let slices: Vec<&SlicePlan> = units.iter().flat_map(|unit| &unit.slices).collect();
+    let count = units.len().clamp(MIN_VECTORS, 64);
+    (0..count)
+        .map(|i| {
+            let at = i * slices.len() / count;
+            let plan = slices[at];
+            let output = native::reference(&blobs[&plan.inputs[0].blob], &plan.params)?;
+            let (unit, slice) = ((at / SLICES_PER_UNIT) as u32, (at % SLICES_PER_UNIT) as u32);
+            Ok(Vector { unit, slice, digest: Hash::of(&output) })
+        })
+        .collect()
+}

@@ -1,0 +1,147 @@
+//! What the contributor's app draws of a slice: a small waterfall and the lines found in it.
+//!
+//! Made from nothing but what the contributor holds anyway: the slice's input, its params and its result. All of it
+//! comes from outside; sizes and numbers are bounded and nothing panics.
+
+use serde::{Deserialize, Serialize};
+
+use super::head::{Candidate, SliceError, SliceHead, candidates};
+use crate::quantise::STEPS_PER_SPREAD;
+
+/// Most columns of a picture.
+const MAX_COLUMNS: u32 = 256;
+/// Most rows of a picture.
+const MAX_ROWS: u32 = 16;
+/// Most lines marked in a picture.
+const MAX_MARKS: usize = 8;
+
+/// A waterfall: time downward, channels to the right.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Picture {
+    /// Columns, at most 256.
+    pub columns: u32,
+    /// Rows, at most 16; the first spectrum is on top.
+    pub rows: u32,
+    /// Brightness of each cell, row after row, `columns * rows` bytes.
+    pub levels: Vec<u8>,
+    /// Largest brightness of each column: a spectrum with peak hold.
+    pub spectrum: Vec<u8>,
+    /// Frequency at the left edge in Hz.
+    pub left_hz: f64,
+    /// Frequency at the right edge in Hz; lower than the left one where channels go down.
+    pub right_hz: f64,
+    /// Seconds from the top to the bottom.
+    pub seconds: f64,
+    /// Lines above the job's threshold, the strongest first.
+    pub marks: Vec<Mark>,
+}
+
+/// A found line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Column at the first spectrum; may lie outside the picture.
+    pub first_column: f64,
+    /// Column at the last spectrum; may lie outside the picture.
+    pub last_column: f64,
+    /// Frequency at the first spectrum in Hz.
+    pub frequency_hz: f64,
+    /// Drift in Hz/s.
+    pub drift_hz_s: f64,
+    /// Signal to noise.
+    pub snr: f64,
+}
+
+/// The picture of a slice: around its strongest line if `output` shows one above the threshold, else the whole tile
+/// with the largest of neighbouring cells.
+///
+/// # Errors
+/// [`SliceError`] when the bytes are not those of a signal search.
+pub fn picture(input: &[u8], params: &[u32], output: Option<&[u8]>) -> Result<Picture, SliceError> {
+    let head = SliceHead::from_words(params)?;
+    let shape = head.shape;
+    let expected_bytes = shape.input_bytes() as usize;
+    if input.len() != expected_bytes {
+        return Err(SliceError::Input { found_bytes: input.len(), expected_bytes });
+    }
+    let found = match output {
+        Some(output) => strong(&head, candidates(&head, output)?),
+        None => Vec::new(),
+    };
+
+    let (first, span) = match found.first() {
+        Some(best) => {
+            let span = MAX_COLUMNS.min(shape.width());
+            let centre =
+                i64::from(shape.margin + best.channel) + i64::from(shape.total_shift(best.trial)) / 2;
+            let last_start = i64::from(shape.width() - span);
+            ((centre - i64::from(span / 2)).clamp(0, last_start) as u32, span)
+        }
+        None => (shape.margin, shape.tile),
+    };
+    let per_column = span.div_ceil(MAX_COLUMNS);
+    let per_row = shape.spectra.div_ceil(MAX_ROWS);
+    let (columns, rows) = (span.div_ceil(per_column), shape.spectra.div_ceil(per_row));
+
+    let mut cells = vec![0_u16; (columns * rows) as usize];
+    for spectrum in 0..shape.spectra {
+        for column in 0..span {
+            let at = 2 * (spectrum as usize * shape.width() as usize + (first + column) as usize);
+            let level = u16::from_le_bytes([input[at], input[at + 1]]);
+            let cell = &mut cells[((spectrum / per_row) * columns + column / per_column) as usize];
+            *cell = level.max(*cell);
+        }
+    }
+    let levels = brighten(&cells);
+    let spectrum = (0..columns as usize)
+        .map(|column| levels[column..].iter().step_by(columns as usize).copied().max().unwrap_or(0))
+        .collect();
+
+    let left = i64::from(first) - i64::from(shape.margin);
+    let column_of = |channel: f64| (channel - left as f64 + 0.5) / f64::from(per_column);
+    let marks = found
+        .iter()
+        .map(|c| Mark {
+            first_column: column_of(f64::from(c.channel)),
+            last_column: column_of(f64::from(c.channel) + f64::from(shape.total_shift(c.trial))),
+            frequency_hz: head.frequency_hz(c.channel.into()),
+            drift_hz_s: head.drift_hz_s(c.trial) + 0.0,
+            snr: head.snr(c.sum),
+        })
+        .collect();
+    Ok(Picture {
+        columns,
+        rows,
+        levels,
+        spectrum,
+        left_hz: head.frequency_hz(left),
+        right_hz: head.frequency_hz(left + i64::from(span)),
+        seconds: head.tsamp_ns as f64 / 1e9 * f64::from(shape.spectra),
+        marks,
+    })
+}
+
+/// The candidates above the threshold that are not within the reach of a stronger one of the same slice.
+fn strong(head: &SliceHead, mut all: Vec<Candidate>) -> Vec<Candidate> {
+    all.retain(|c| c.sum >= head.threshold_sum && c.channel < head.valid);
+    all.sort_unstable_by_key(|c| (std::cmp::Reverse(c.sum), c.channel));
+    let mut kept: Vec<Candidate> = Vec::new();
+    for candidate in all {
+        let reach = 2 * head.shape.max_shift;
+        if kept.len() < MAX_MARKS && kept.iter().all(|k| k.channel.abs_diff(candidate.channel) > reach) {
+            kept.push(candidate);
+        }
+    }
+    kept
+}
+
+/// Brightness from the quiet fifth of the cells to the strongest one, but over 8 to 32 spreads of a cell: noise alone
+/// stays dim, and a carrier does not put everything else into the dark.
+fn brighten(cells: &[u16]) -> Vec<u8> {
+    let mut sorted = cells.to_vec();
+    sorted.sort_unstable();
+    let low = f64::from(sorted[sorted.len() / 5]);
+    let high = f64::from(sorted[sorted.len() - 1]);
+    let range = (high - low).clamp(8.0 * STEPS_PER_SPREAD, 32.0 * STEPS_PER_SPREAD);
+    // A cast from float saturates at both ends.
+    cells.iter().map(|&cell| ((f64::from(cell) - low) * 255.0 / range) as u8).collect()
+}
