@@ -131,23 +131,27 @@ fn integer() -> BenchmarkProgram {
     }
 }
 
-/// All values, bit for bit: the steps of one repeat are one multiply-add of composed factors.
+/// All values, bit for bit.
 fn integer_is_right(output: &[u8]) -> bool {
-    let (mut multiplier, mut addend) = (1_u32, 0_u32);
-    for _ in 0..STEPS {
-        multiplier = multiplier.wrapping_mul(MULTIPLIER);
-        addend = addend.wrapping_mul(MULTIPLIER).wrapping_add(ADDEND);
-    }
-    let value = |thread: u32| {
-        (0..REPEATS).fold(0_u32, |value, _| {
-            (0..CHAINS).fold(0, |fold, chain| {
-                let start = value ^ thread.wrapping_mul(CHAINS).wrapping_add(chain);
-                fold ^ start.wrapping_mul(multiplier).wrapping_add(addend)
-            })
-        })
-    };
+    let steps = composed_steps();
     output.len() == THREADS as usize * 4
-        && words_of(output).zip(0..).all(|(found, thread)| found == value(thread))
+        && words_of(output).zip(0..).all(|(found, thread)| found == integer_value(thread, steps))
+}
+
+/// The steps of one repeat are one multiply-add of these factors.
+fn composed_steps() -> (u32, u32) {
+    (0..STEPS).fold((1, 0), |(multiplier, addend), _| {
+        (multiplier.wrapping_mul(MULTIPLIER), addend.wrapping_mul(MULTIPLIER).wrapping_add(ADDEND))
+    })
+}
+
+fn integer_value(thread: u32, (multiplier, addend): (u32, u32)) -> u32 {
+    (0..REPEATS).fold(0, |value, _| {
+        (0..CHAINS).fold(0, |fold, chain| {
+            let start = value ^ thread.wrapping_mul(CHAINS).wrapping_add(chain);
+            fold ^ start.wrapping_mul(multiplier).wrapping_add(addend)
+        })
+    })
 }
 
 fn float() -> BenchmarkProgram {
@@ -265,10 +269,9 @@ mod tests {
         }
     }
 
-    /// The integer kernel step by step, for some invocations: oracle for the composed factors of the check.
     #[test]
     fn the_composed_multiply_add_equals_its_steps() {
-        let slow = |thread: u32| {
+        for thread in [0, 1, 63, 64, 77_777, THREADS - 1] {
             let mut value = 0_u32;
             for _ in 0..REPEATS {
                 value = (0..CHAINS).fold(0, |fold, chain| {
@@ -279,12 +282,17 @@ mod tests {
                     fold ^ x
                 });
             }
-            value
-        };
-        let mut output: Vec<u8> = crate::bytes_of(&(0..THREADS).map(slow).collect::<Vec<_>>());
+            assert_eq!(value, integer_value(thread, composed_steps()), "thread {thread}");
+        }
+    }
+
+    #[test]
+    fn a_single_wrong_bit_is_seen() {
+        let steps = composed_steps();
+        let mut output = crate::bytes_of(&(0..THREADS).map(|t| integer_value(t, steps)).collect::<Vec<_>>());
         assert!(integer_is_right(&output));
         output[77_777] ^= 1;
-        assert!(!integer_is_right(&output), "a single wrong bit is seen");
+        assert!(!integer_is_right(&output));
     }
 
     #[test]

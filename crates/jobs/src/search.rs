@@ -72,8 +72,7 @@ impl Shape {
     }
 
     fn is_valid(&self) -> bool {
-        let bytes = u64::from(self.tile) + 2 * u64::from(self.margin);
-        let bytes = bytes * 2 * u64::from(self.spectra);
+        // The size comes last: only numbers that passed their own bounds have a product within 64 bits.
         self.tile >= BLOCK
             && self.tile.is_multiple_of(BLOCK)
             && self.tile <= 1 << 20
@@ -82,7 +81,8 @@ impl Shape {
             && self.margin <= MAX_SHIFT
             && self.margin.is_multiple_of(2)
             && (2..=MAX_SPECTRA).contains(&self.spectra)
-            && bytes <= u64::from(protocol::manifest::MAX_BUFFER_BYTES)
+            && u64::from(self.width()) * u64::from(self.spectra) * 2
+                <= u64::from(protocol::manifest::MAX_BUFFER_BYTES)
     }
 
     /// Channels of a slice with its margins.

@@ -22,11 +22,16 @@ pub fn reference(input: &[u8], params: &[u32]) -> Result<Vec<u8>, SliceError> {
         return Err(SliceError::Input { found_bytes: input.len(), expected_bytes });
     }
     let levels: Vec<u16> = input.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
-    let shifts = shifts(&shape);
+    let mut blocks = vec![Block::ZERO; (shape.tile / BLOCK) as usize];
+    for trial in 0..shape.trials() {
+        let starts = starts(&shape, trial);
+        for (block, first) in blocks.iter_mut().zip((0..).step_by(LANES)) {
+            block.add_trial(trial, first, &starts, &levels);
+        }
+    }
     let mut words = Vec::with_capacity(shape.output_bytes() as usize / 4);
-    for block in 0..shape.tile / BLOCK {
-        let (sums, trials, digests) = drift(&levels, &shape, &shifts, block);
-        pick(block, head.valid, &sums, &trials, &digests, &mut words);
+    for (index, block) in (0..).zip(&blocks) {
+        block.pick(index, head.valid, &mut words);
     }
     Ok(crate::bytes_of(&words))
 }
@@ -42,54 +47,59 @@ pub fn reference_for(program: &Program, input: &[u8], params: &[u32]) -> Option<
     reference(input, params).ok()
 }
 
-/// Per trial, the offset into the levels of each spectrum, for channel 0 of the tile.
-fn shifts(shape: &Shape) -> Vec<usize> {
-    let spectra = shape.spectra;
-    (0..shape.trials())
-        .flat_map(|trial| {
-            (0..spectra).map(move |i| {
-                let column = shape.margin as i32 + shift(shape.total_shift(trial), i, spectra);
-                i as usize * shape.width() as usize + column as usize
-            })
+/// Where the line of a trial through channel 0 of the tile meets each spectrum, as an index into the levels.
+fn starts(shape: &Shape, trial: u32) -> Vec<usize> {
+    let total = shape.total_shift(trial);
+    (0..shape.spectra)
+        .map(|spectrum| {
+            let column = shape.margin as i32 + shift(total, spectrum, shape.spectra);
+            spectrum as usize * shape.width() as usize + column as usize
         })
         .collect()
 }
 
-type Lanes = [u32; LANES];
-
-fn drift(levels: &[u16], shape: &Shape, shifts: &[usize], block: u32) -> (Lanes, Lanes, Lanes) {
-    let (mut top, mut top_trial, mut mix) = ([0; LANES], [0; LANES], [0_u32; LANES]);
-    let first = block as usize * LANES;
-    for (trial, starts) in shifts.chunks_exact(shape.spectra as usize).enumerate() {
-        let mut sum = [0_u32; LANES];
-        for &start in starts {
-            let cells = &levels[start + first..][..LANES];
-            for lane in 0..LANES {
-                sum[lane] += u32::from(cells[lane]);
-            }
-        }
-        for lane in 0..LANES {
-            let better = sum[lane] > top[lane];
-            top[lane] = if better { sum[lane] } else { top[lane] };
-            top_trial[lane] = if better { trial as u32 } else { top_trial[lane] };
-            let mixed = (mix[lane] ^ sum[lane]).wrapping_mul(0x9e37_79b1);
-            mix[lane] = mixed ^ (mixed >> 15);
-        }
-    }
-    (top, top_trial, mix)
+/// The state buffers of the kernels for 64 channels.
+#[derive(Clone)]
+struct Block {
+    best_sum: [u32; LANES],
+    best_trial: [u32; LANES],
+    digest: [u32; LANES],
 }
 
-fn pick(block: u32, valid: u32, sums: &Lanes, trials: &Lanes, digests: &Lanes, words: &mut Vec<u32>) {
-    let (mut top, mut top_trial, mut top_channel, mut mix) = (0, 0, block * BLOCK, block);
-    for lane in 0..LANES {
-        let channel = block * BLOCK + lane as u32;
-        if channel < valid && sums[lane] > top {
-            (top, top_trial, top_channel) = (sums[lane], trials[lane], channel);
+impl Block {
+    const ZERO: Self = Self { best_sum: [0; LANES], best_trial: [0; LANES], digest: [0; LANES] };
+
+    /// One trial of `drift.wgsl`; `first` is the block's first channel in the tile.
+    fn add_trial(&mut self, trial: u32, first: usize, starts: &[usize], levels: &[u16]) {
+        let mut sum = [0_u32; LANES];
+        for &start in starts {
+            for (sum, &cell) in sum.iter_mut().zip(&levels[start + first..][..LANES]) {
+                *sum += u32::from(cell);
+            }
         }
-        mix = (mix ^ digests[lane]).wrapping_mul(0x85eb_ca6b);
-        mix ^= mix >> 13;
+        let best = self.best_sum.iter_mut().zip(&mut self.best_trial);
+        for ((&sum, (best_sum, best_trial)), digest) in sum.iter().zip(best).zip(&mut self.digest) {
+            let better = sum > *best_sum;
+            *best_sum = if better { sum } else { *best_sum };
+            *best_trial = if better { trial } else { *best_trial };
+            let mixed = (*digest ^ sum).wrapping_mul(0x9e37_79b1);
+            *digest = mixed ^ (mixed >> 15);
+        }
     }
-    words.extend([top, top_trial, top_channel, mix]);
+
+    /// `pick.wgsl` for the block of this index.
+    fn pick(&self, index: u32, valid: u32, words: &mut Vec<u32>) {
+        let (mut top, mut top_trial, mut top_channel, mut mix) = (0, 0, index * BLOCK, index);
+        for lane in 0..LANES {
+            let channel = index * BLOCK + lane as u32;
+            if channel < valid && self.best_sum[lane] > top {
+                (top, top_trial, top_channel) = (self.best_sum[lane], self.best_trial[lane], channel);
+            }
+            mix = (mix ^ self.digest[lane]).wrapping_mul(0x85eb_ca6b);
+            mix ^= mix >> 13;
+        }
+        words.extend([top, top_trial, top_channel, mix]);
+    }
 }
 
 #[cfg(test)]

@@ -145,3 +145,74 @@ fn brighten(cells: &[u16]) -> Vec<u8> {
     // A cast from float saturates at both ends.
     cells.iter().map(|&cell| ((f64::from(cell) - low) * 255.0 / range) as u8).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::search::Shape;
+    use proptest::prelude::*;
+
+    fn head(tile: u32, max_shift: u32, spectra: u32) -> SliceHead {
+        SliceHead {
+            shape: Shape::new(tile, max_shift, spectra).unwrap(),
+            valid: tile,
+            first_channel: 512,
+            threshold_sum: 10,
+            median_sum: 5,
+            spread_sum: 1,
+            frequency_millihertz: 8_419_000_000_000,
+            channel_nanohertz: 2_793_967_700,
+            descending: true,
+            tsamp_ns: 18_253_611_000,
+        }
+    }
+
+    #[test]
+    fn a_slice_tells_the_same_after_its_params_were_sent() {
+        let head = head(512, 392, 16);
+        assert_eq!(SliceHead::from_words(&head.to_words()), Ok(head));
+        assert!((head.frequency_hz(0) - 8_419_000_000.0).abs() < 1e-3);
+        assert!(
+            (head.drift_hz_s(392 + 37) + 0.377_557).abs() < 1e-6,
+            "up in channels is down in frequency here"
+        );
+    }
+
+    #[test]
+    fn many_spectra_and_channels_are_gathered_by_their_largest_cell() {
+        let head = head(1024, 2, 40);
+        let mut levels = vec![8192_u16; (head.shape.width() * 40) as usize];
+        // Spectrum 17, channel 9 of the tile.
+        levels[(17 * head.shape.width() + head.shape.margin + 9) as usize] = 60_000;
+        let input: Vec<u8> = levels.iter().flat_map(|l| l.to_le_bytes()).collect();
+        let picture = picture(&input, &head.to_words(), None).unwrap();
+        assert_eq!((picture.columns, picture.rows), (256, 14), "4 channels per column, 3 spectra per row");
+        let bright: Vec<usize> = (0..picture.levels.len()).filter(|&i| picture.levels[i] > 0).collect();
+        assert_eq!(bright, [5 * 256 + 2], "spectrum 17 is in row 5, channel 9 in column 2");
+        assert_eq!(picture.spectrum[2], 255);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_params_and_results_never_panic(
+            changes in prop::collection::vec((0_usize..SliceHead::WORDS, any::<u32>()), 0..4),
+            output in prop::collection::vec(any::<u8>(), 16),
+            trial in 0_u32..9,
+            channel in 0_u32..70,
+        ) {
+            let mut words = head(64, 4, 3).to_words();
+            for (at, word) in changes {
+                words[at] = word;
+            }
+            let mut output = output;
+            output[4..8].copy_from_slice(&trial.to_le_bytes());
+            output[8..12].copy_from_slice(&channel.to_le_bytes());
+            let bytes = head(64, 4, 3).shape.input_bytes() as usize;
+            if let Ok(picture) = picture(&vec![7; bytes], &words, Some(&output)) {
+                prop_assert!(picture.columns <= MAX_COLUMNS && picture.rows <= MAX_ROWS);
+                prop_assert_eq!(picture.levels.len() as u32, picture.columns * picture.rows);
+                prop_assert_eq!(picture.spectrum.len() as u32, picture.columns);
+            }
+        }
+    }
+}
