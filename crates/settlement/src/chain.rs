@@ -449,10 +449,32 @@ impl Chain {
     /// # Errors
     /// See [`ChainError`].
     pub async fn events(&self, from: u64, to: u64) -> Result<Vec<EventRecord>, ChainError> {
+        self.logs(from, to, json!([])).await
+    }
+
+    /// What the distributor did with one account in the blocks `from..=to`: claims, withdrawals, cancelled nonces, and for
+    /// a publisher deposits and refunds. The endpoint learns the account.
+    ///
+    /// # Errors
+    /// See [`ChainError`].
+    pub async fn events_of(
+        &self,
+        account: Address,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<EventRecord>, ChainError> {
+        // Every event about an account has it as its first indexed argument.
+        let mut topic = [0u8; 32];
+        topic[12..].copy_from_slice(account.as_bytes());
+        self.logs(from, to, json!([null, Hash32(topic)])).await
+    }
+
+    async fn logs(&self, from: u64, to: u64, topics: Value) -> Result<Vec<EventRecord>, ChainError> {
         let filter = json!({
             "address": self.contracts.distributor,
             "fromBlock": Tag::Number(from).to_json(),
             "toBlock": Tag::Number(to).to_json(),
+            "topics": topics,
         });
         let answer = self.rpc.call("eth_getLogs", json!([filter])).await?;
         let logs = answer.as_array().ok_or_else(|| malformed(&"eth_getLogs is no list"))?;

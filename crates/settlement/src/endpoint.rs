@@ -91,15 +91,19 @@ impl Endpoint<'_> {
         })
     }
 
-    /// Sends a signed transaction. An endpoint that knows it already is as good as one that takes it now.
+    /// Sends a signed transaction. Where the endpoint refuses it, it may have been taken before (by this endpoint or by a
+    /// block); then that is as good as taking it now.
     pub(crate) async fn send(self, tx: &SignedTransaction) -> Result<(), ChainError> {
         match self.0.call("eth_sendRawTransaction", json!([tx.raw])).await {
             Ok(hash) if hash.as_str() == Some(&tx.hash.to_string()) => Ok(()),
             Ok(_) => {
                 Err(RpcError::Malformed("the endpoint reports another transaction hash".to_owned()).into())
             }
-            Err(RpcError::Response { message, .. }) if is_already_known(&message) => Ok(()),
-            Err(error) => Err(ChainError::from_rpc(error)),
+            Err(error @ RpcError::Response { .. }) => {
+                let known = self.0.call("eth_getTransactionByHash", json!([tx.hash])).await?;
+                if known.is_null() { Err(ChainError::from_rpc(error)) } else { Ok(()) }
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -182,12 +186,4 @@ impl ChainError {
 
 pub(crate) fn bytes(data: &[u8]) -> String {
     format!("0x{}", hex::encode(data))
-}
-
-/// There is no code for it; these are the texts of geth, reth, nethermind, besu and anvil.
-fn is_already_known(message: &str) -> bool {
-    let message = message.to_ascii_lowercase();
-    ["already known", "already imported", "alreadyknown", "known transaction"]
-        .iter()
-        .any(|t| message.contains(t))
 }

@@ -54,23 +54,13 @@ impl Quorum {
 
     /// The answer that at least `needed` endpoints gave. Errors count as answers of their own kind: a revert is believed
     /// when enough endpoints report the same revert.
-    fn agreed(&self, answers: Vec<Result<Value, RpcError>>) -> Result<Value, RpcError> {
+    fn agreed(&self, mut answers: Vec<Result<Value, RpcError>>) -> Result<Value, RpcError> {
         let asked = answers.len();
-        let mut best: Option<(usize, usize)> = None;
-        for i in 0..asked {
-            let votes = answers.iter().filter(|other| same(other, &answers[i])).count();
-            if best.is_none_or(|(_, most)| votes > most) {
-                best = Some((i, votes));
-            }
-        }
-        match best {
-            Some((i, votes)) if votes >= self.needed => answers
-                .into_iter()
-                .nth(i)
-                .unwrap_or_else(|| Err(RpcError::Disagreement { agreed: 0, asked, needed: self.needed })),
-            _ => {
-                let agreed = best.map_or(0, |(_, votes)| votes);
-                Err(RpcError::Disagreement { agreed, asked, needed: self.needed })
+        let votes = |i: usize| answers.iter().filter(|other| same(other, &answers[i])).count();
+        match (0..asked).map(|i| (votes(i), i)).max() {
+            Some((most, winner)) if most >= self.needed => answers.swap_remove(winner),
+            most => {
+                Err(RpcError::Disagreement { agreed: most.map_or(0, |m| m.0), asked, needed: self.needed })
             }
         }
     }

@@ -28,7 +28,8 @@ fn the_examples_of_eip_55_read_and_write_the_same() {
 fn one_letter_in_the_wrong_case_is_refused() {
     for text in &EIP_55[4..] {
         for (i, c) in text.char_indices().skip(2).filter(|(_, c)| c.is_ascii_alphabetic()) {
-            let flipped = if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
+            let flipped =
+                if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
             let mut wrong = (*text).to_owned();
             wrong.replace_range(i..=i, &flipped.to_string());
             assert_eq!(Address::parse_checksummed(&wrong), Err(AddressError::Checksum), "{wrong}");

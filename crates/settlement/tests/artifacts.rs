@@ -29,7 +29,10 @@ fn the_committed_artifacts_were_compiled_from_the_committed_sources() {
     let expected = source_hash().to_string();
     for text in [artifact::DISTRIBUTOR_JSON, artifact::EMBER_JSON] {
         let found = parse(text)["sourceHash"].as_str().expect("sourceHash").to_owned();
-        assert_eq!(found, expected, "a source changed after the last build: run `node build.mjs` in contracts/");
+        assert_eq!(
+            found, expected,
+            "a source changed after the last build: run `node build.mjs` in contracts/"
+        );
     }
 }
 
@@ -39,7 +42,10 @@ fn the_code_hash_that_the_vault_trusts_is_that_of_the_committed_code() {
     let code = artifact["deployedBytecode"].as_str().expect("deployedBytecode");
     let code = hex::decode(code.strip_prefix("0x").expect("0x")).expect("hexadecimal");
     assert_eq!(Hash32::keccak(&code), artifact::DISTRIBUTOR_CODE_HASH, "set it to the value on the left");
-    assert_eq!(artifact["hasImmutables"], false, "with immutables the deployed code would not equal the artifact");
+    assert_eq!(
+        artifact["hasImmutables"], false,
+        "with immutables the deployed code would not equal the artifact"
+    );
     assert!(code.len() < 24_576, "a chain refuses longer code (EIP-170)");
 }
 

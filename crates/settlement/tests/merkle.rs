@@ -23,8 +23,10 @@ fn roots_and_proofs_are_those_of_openzeppelins_library() {
             .iter()
             .map(|c| {
                 // Lower case here: the library's input was without checksum.
-                let account = Address::parse_checksummed(c["account"].as_str().expect("text")).expect("address");
-                let cumulative = Amount::parse_base_units(c["cumulative"].as_str().expect("text")).expect("amount");
+                let account =
+                    Address::parse_checksummed(c["account"].as_str().expect("text")).expect("address");
+                let cumulative =
+                    Amount::parse_base_units(c["cumulative"].as_str().expect("text")).expect("amount");
                 (account.address, cumulative)
             })
             .collect();

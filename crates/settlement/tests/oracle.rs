@@ -2,16 +2,16 @@
 //! eth-account (pure Python keys, no shared code) on the committed vectors. A disagreement means that somebody's money
 //! would be signed for differently than the rest of the world reads it.
 
-use ethers_core::types::transaction::eip2718::TypedTransaction;
 use ethers_core::types::transaction::eip712::{Eip712, TypedData};
+use ethers_core::types::transaction::eip2718::TypedTransaction;
 use ethers_core::types::{Eip1559TransactionRequest, H160, H256, U256};
 use ethers_core::utils::to_checksum;
 use ethers_signers::{LocalWallet, Signer as _};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use settlement::{
-    Address, Amount, BindNode, Contracts, Fees, Hash32, HeldAuthorization, RefundVoucher, SignedTransaction, Signer,
-    Withdraw, calls,
+    Address, Amount, BindNode, Contracts, Fees, Hash32, HeldAuthorization, RefundVoucher, SignedTransaction,
+    Signer, Withdraw, calls,
 };
 
 const VECTORS: &str = include_str!("vectors/eth_account.json");
@@ -35,7 +35,8 @@ fn domain_fields() -> Value {
 
 /// The digest by ethers of a message whose fields are given as (name, type, value).
 fn ethers_digest(domain: &Value, primary: &str, fields: &[(&str, &str, Value)]) -> Hash32 {
-    let types: Vec<Value> = fields.iter().map(|(name, kind, _)| json!({ "name": name, "type": kind })).collect();
+    let types: Vec<Value> =
+        fields.iter().map(|(name, kind, _)| json!({ "name": name, "type": kind })).collect();
     let message: serde_json::Map<String, Value> =
         fields.iter().map(|(name, _, value)| ((*name).to_owned(), value.clone())).collect();
     let typed: TypedData = serde_json::from_value(json!({
@@ -224,7 +225,8 @@ fn a_twin_signature_with_high_s_is_refused() {
     };
     let signature = bind.sign(&contracts, &signer).expect("signs");
     assert_eq!(bind.verify(&contracts, &signature), Ok(()));
-    let order = U256::from_str_radix("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141", 16).expect("n");
+    let order = U256::from_str_radix("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141", 16)
+        .expect("n");
     let mut twin = signature;
     (order - U256::from_big_endian(&signature.0[32..64])).to_big_endian(&mut twin.0[32..64]);
     twin.0[64] = 27 + 28 - signature.0[64];
@@ -284,7 +286,8 @@ fn eth_account_agrees_on_every_committed_vector() {
         };
         let nonce = transfer["nonce"].as_u64().expect("a number");
         let gas = transfer["gas_limit"].as_u64().expect("a number");
-        let tx = SignedTransaction::sign(&signer, contracts.chain_id, nonce, gas, fees, &call).expect("signs");
+        let tx =
+            SignedTransaction::sign(&signer, contracts.chain_id, nonce, gas, fees, &call).expect("signs");
         assert_eq!(tx.raw, read(&case["transfer_raw"]));
         assert_eq!(tx.hash.to_string(), read(&case["transfer_hash"]));
     }
