@@ -265,6 +265,31 @@ fn the_picture_of_a_slice_shows_its_tone() {
 }
 
 #[test]
+fn the_shadow_of_a_strong_tone_in_a_neighbouring_slice_is_not_marked() {
+    let synthetic =
+        Synthetic { channels: 8192, tones: 1, min_snr: 400.0, max_snr: 400.0, ..Synthetic::default() };
+    let (recording, tones) = synthetic.generate();
+    let package = search::package(&recording, &Options::default()).unwrap();
+    let tile = package.notes.shape.tile;
+    let mut shadows = 0;
+    for plan in &package.units[0].slices {
+        let input = &package.inputs(plan).unwrap()[0];
+        let output = search::reference(input, &plan.params).unwrap();
+        let marks = search::picture(input, &plan.params, Some(&output)).unwrap().marks;
+        if (plan.params[1]..plan.params[1] + tile).contains(&tones[0].channel) {
+            assert_eq!(marks.len(), 1, "the tone itself: {marks:?}");
+            assert!((marks[0].frequency_hz / 1e6 - tones[0].frequency_mhz).abs() < 1e-6, "{marks:?}");
+        } else {
+            assert!(marks.is_empty(), "{marks:?}");
+            let sums = output.chunks_exact(16).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            shadows += sums.filter(|&sum| sum >= package.notes.threshold_sum).count();
+        }
+    }
+    assert!(shadows > 0, "the tone is strong enough to cast shadows, else this test shows nothing");
+    assert_recovered(&search_natively(&package), &tones);
+}
+
+#[test]
 fn recordings_that_cannot_be_searched_say_why() {
     let (recording, _) = small();
     let refuse = |recording: &Recording, options: Options| {

@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::head::{Candidate, SliceError, SliceHead, candidates};
-use crate::quantise::STEPS_PER_SPREAD;
+use super::shift;
+use crate::quantise::{BASE, STEPS_PER_SPREAD};
 
 /// Most columns of a picture.
 const MAX_COLUMNS: u32 = 256;
@@ -64,7 +65,7 @@ pub fn picture(input: &[u8], params: &[u32], output: Option<&[u8]>) -> Result<Pi
         return Err(SliceError::Input { found_bytes: input.len(), expected_bytes });
     }
     let found = match output {
-        Some(output) => strong(&head, candidates(&head, output)?),
+        Some(output) => lines(&head, input, candidates(&head, output)?),
         None => Vec::new(),
     };
 
@@ -85,10 +86,8 @@ pub fn picture(input: &[u8], params: &[u32], output: Option<&[u8]>) -> Result<Pi
     let mut cells = vec![0_u16; (columns * rows) as usize];
     for spectrum in 0..shape.spectra {
         for column in 0..span {
-            let at = 2 * (spectrum as usize * shape.width() as usize + (first + column) as usize);
-            let level = u16::from_le_bytes([input[at], input[at + 1]]);
             let cell = &mut cells[((spectrum / per_row) * columns + column / per_column) as usize];
-            *cell = level.max(*cell);
+            *cell = level(input, shape.width(), spectrum, first + column).max(*cell);
         }
     }
     let levels = brighten(&cells);
@@ -120,9 +119,13 @@ pub fn picture(input: &[u8], params: &[u32], output: Option<&[u8]>) -> Result<Pi
     })
 }
 
-/// The candidates above the threshold that are not within the reach of a stronger one of the same slice.
-fn strong(head: &SliceHead, mut all: Vec<Candidate>) -> Vec<Candidate> {
-    all.retain(|c| c.sum >= head.threshold_sum && c.channel < head.valid);
+/// The candidates above the threshold that are lines of their own: with power in most spectra, and not within the
+/// reach of a stronger one of the same slice.
+///
+/// A tone far stronger than the threshold lifts every sum that crosses it, also in neighbouring slices. Whoever has all
+/// slices drops such shadows by their distance; who has one can tell them by their power standing in few spectra.
+fn lines(head: &SliceHead, input: &[u8], mut all: Vec<Candidate>) -> Vec<Candidate> {
+    all.retain(|c| c.sum >= head.threshold_sum && c.channel < head.valid && is_line(head, input, c));
     all.sort_unstable_by_key(|c| (std::cmp::Reverse(c.sum), c.channel));
     let mut kept: Vec<Candidate> = Vec::new();
     for candidate in all {
@@ -132,6 +135,25 @@ fn strong(head: &SliceHead, mut all: Vec<Candidate>) -> Vec<Candidate> {
         }
     }
     kept
+}
+
+/// Whether at least half of the spectra hold half of the mean excess of the sum or more.
+fn is_line(head: &SliceHead, input: &[u8], candidate: &Candidate) -> bool {
+    let shape = head.shape;
+    let total = shape.total_shift(candidate.trial);
+    let excess = i64::from(candidate.sum) - i64::from(head.median_sum);
+    let least = i64::from(BASE) + excess / (2 * i64::from(shape.spectra));
+    let bright = (0..shape.spectra).filter(|&spectrum| {
+        let column = (shape.margin + candidate.channel) as i32 + shift(total, spectrum, shape.spectra);
+        i64::from(level(input, shape.width(), spectrum, column as u32)) >= least
+    });
+    2 * bright.count() as u32 >= shape.spectra
+}
+
+/// The level of a cell; `column` counts from the left margin on.
+fn level(input: &[u8], width: u32, spectrum: u32, column: u32) -> u16 {
+    let at = 2 * (spectrum as usize * width as usize + column as usize);
+    u16::from_le_bytes([input[at], input[at + 1]])
 }
 
 /// Brightness from the quiet fifth of the cells to the strongest one, but over 8 to 32 spreads of a cell: noise alone
