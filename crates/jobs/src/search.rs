@@ -3,8 +3,8 @@
 //! A transmitter that moves against the telescope draws a slanted line through the spectra. For every channel and
 //! every drift trial the search sums one cell per spectrum along that line; a tone makes one sum stand out. Sums are
 //! integers, so any device gives the same bits. This module owns the geometry of a slice and its program; the parts
-//! below it package a recording ([`package`]), give the same bits on a processor ([`reference`]), read the results
-//! ([`Findings`]) and prepare what the window draws ([`picture`]). Runs no WGSL itself.
+//! below it package a recording ([`package()`]), give the same bits on a processor ([`reference()`]), read the results
+//! ([`Findings`]) and prepare what the window draws ([`picture()`]). Runs no WGSL itself.
 //!
 //! The band is cut into tiles. A slice is one tile with a margin of the largest shift on either side, as a blob of
 //! its own: two 16-bit levels per u32, spectrum after spectrum. Its result is, per block of 64 channels, the largest
