@@ -131,6 +131,7 @@ sol! {
         function claimMany(Claim[] claims) external;
         function claimTo(Withdraw w, uint256 cumulative, bytes32[] proof, bytes signature) external;
         function sendTo(Withdraw w, uint8 v, bytes32 r, bytes32 s) external;
+        function claimAndSendTo(Withdraw w, uint256 cumulative, bytes32[] proof, uint8 v, bytes32 r, bytes32 s) external;
         function cancelNonce(uint256 nonce) external;
         function pause() external;
         function unpause() external;

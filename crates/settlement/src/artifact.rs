@@ -13,7 +13,7 @@ pub const EMBER_JSON: &str = include_str!("../artifacts/Ember.json");
 /// Keccak-256 of the distributor's deployed code. The contract has no immutables, so every honest deployment has
 /// exactly this hash, whatever its parameters.
 pub const DISTRIBUTOR_CODE_HASH: Hash32 =
-    Hash32(alloy::primitives::hex!("d58e801d0a0596f9a7e5b27bf9e73e1491d8f5d018aca6d7fe81690fd498deb0"));
+    Hash32(alloy::primitives::hex!("724a52a9a98c47389b66b8db43464111d73294b3d771bfb460b79aa32d30ac64"));
 
 /// Storage slot of `claimed` in `Distributor.sol`.
 pub const DISTRIBUTOR_CLAIMED_SLOT: u64 = 10;

@@ -195,6 +195,28 @@ pub fn send_to(contracts: &Contracts, order: &HeldAuthorization, signature: &Sig
     distributor(contracts, &IDistributor::sendToCall { w: order.0.abi(), v, r, s })
 }
 
+/// Carries out an owner's order out of what is due and what lies in the wallet together: the due is first paid to the
+/// wallet. The one way that stays possible whatever others have claimed for the account meanwhile. Anyone.
+#[must_use]
+pub fn claim_and_send_to(
+    contracts: &Contracts,
+    order: &HeldAuthorization,
+    cumulative: Amount,
+    proof: &[Hash32],
+    signature: &Signature,
+) -> Call {
+    let (v, r, s) = vrs(signature);
+    let call = IDistributor::claimAndSendToCall {
+        w: order.0.abi(),
+        cumulative: cumulative.to_u256(),
+        proof: proof_abi(proof),
+        v,
+        r,
+        s,
+    };
+    distributor(contracts, &call)
+}
+
 /// Makes a nonce of the sender unusable.
 #[must_use]
 pub fn cancel_nonce(contracts: &Contracts, nonce: u64) -> Call {

@@ -17,6 +17,9 @@ pub const LOCAL_CHAIN_ID: u64 = 31337;
 pub const ANVIL_VERSION: &str = "1.7.1";
 /// How long anvil may take to say where it listens; it takes 0.2 s.
 const START_WITHIN: Duration = Duration::from_secs(30);
+/// How long anvil may take to write its state when it is asked to end.
+#[cfg(unix)]
+const END_WITHIN: Duration = Duration::from_secs(5);
 
 /// How anvil is started.
 #[derive(Debug, Clone)]
@@ -29,7 +32,8 @@ pub struct AnvilOptions {
     pub port: Option<u16>,
     /// Seconds between blocks; `None`: a block per transaction.
     pub block_seconds: Option<u64>,
-    /// A file in which the chain is kept from one run to the next.
+    /// A file in which the chain is kept from one run to the next. It is written when the process is asked to end and every
+    /// few seconds; on Windows, where it cannot be asked, only the latter.
     pub state: Option<PathBuf>,
 }
 
@@ -46,6 +50,8 @@ impl AnvilOptions {
 pub struct Anvil {
     child: Child,
     port: u16,
+    #[cfg(unix)]
+    keeps_state: bool,
 }
 
 /// Why anvil did not start.
@@ -87,7 +93,7 @@ impl Anvil {
             command.args(["--block-time", &seconds.to_string()]);
         }
         if let Some(state) = &options.state {
-            command.arg("--state").arg(state);
+            command.arg("--state").arg(state).args(["--state-interval", "5"]);
         }
         let mut child =
             command.spawn().map_err(|source| AnvilError::Spawn { binary: options.binary.clone(), source })?;
@@ -104,7 +110,12 @@ impl Anvil {
             });
         }
         drop(lines);
-        let mut anvil = Self { child, port: 0 };
+        let mut anvil = Self {
+            child,
+            port: 0,
+            #[cfg(unix)]
+            keeps_state: options.state.is_some(),
+        };
         let mut output = String::new();
         loop {
             match said.recv_timeout(START_WITHIN) {
@@ -151,10 +162,36 @@ impl Anvil {
 
 impl Drop for Anvil {
     fn drop(&mut self) {
+        // Asked to end, anvil writes its state first; it gets a bounded time for that.
+        #[cfg(unix)]
+        if self.keeps_state && self.ask_to_end().is_ok() && self.ended_within(END_WITHIN) {
+            return;
+        }
         // Both fail only when the process has ended already, which is what is wanted.
         if self.child.kill().is_ok() {
             drop(self.child.wait());
         }
+    }
+}
+
+#[cfg(unix)]
+impl Anvil {
+    fn ask_to_end(&self) -> std::io::Result<()> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
+        let pid = pid.ok_or(std::io::ErrorKind::InvalidInput)?;
+        // The child has not been waited for, so its number cannot belong to another process.
+        Ok(rustix::process::kill_process(pid, rustix::process::Signal::TERM)?)
+    }
+
+    fn ended_within(&mut self, limit: Duration) -> bool {
+        let step = Duration::from_millis(10);
+        for _ in 0..limit.as_millis() / step.as_millis() {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return true;
+            }
+            std::thread::sleep(step);
+        }
+        false
     }
 }
 

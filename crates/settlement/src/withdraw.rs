@@ -71,6 +71,10 @@ impl Withdraw {
 
 /// The same order for tokens in the wallet: the token's ERC-3009 `ReceiveWithAuthorization` to the distributor over
 /// amount and fee, whose nonce is the digest of the order. Only the distributor can use it, and only for this order.
+///
+/// An owner does well to sign both this and the [`Withdraw`] itself for one order: anyone may claim for an account, and
+/// then the money lies in the wallet when the order arrives. Both share one nonce, so only one is ever carried out
+/// ([`crate::calls::claim_to`], [`crate::calls::send_to`], [`crate::calls::claim_and_send_to`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldAuthorization(pub Withdraw);
 

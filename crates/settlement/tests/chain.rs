@@ -377,6 +377,37 @@ async fn tokens_in_the_wallet_leave_by_one_signature_without_gas() {
 }
 
 #[tokio::test]
+async fn an_order_signed_for_both_ways_survives_a_strangers_claim_and_is_carried_out_once() {
+    let Some(s) = stage().await else { return };
+    let c = s.contracts();
+    s.deposit("1000").await;
+    let tree = tree(&[(&s.alice, "12.5"), (&s.bob, "7")]);
+    s.settle(&tree).await;
+    s.transact(&s.publisher, &calls::transfer(c, s.alice.address(), tokens("2"))).await;
+    let outside = Signer::random().address();
+    let order = s.order(&s.alice, outside, "13", "0.5", 0).await;
+    let direct = order.sign(c, &s.alice).expect("signs");
+    let held = HeldAuthorization(order.clone());
+    let held_signed = held.sign(c, &s.alice).expect("signs");
+    let proof = tree.proof(s.alice.address()).expect("in the tree");
+    let claim = ClaimProof { account: s.alice.address(), cumulative: tokens("12.5"), proof: proof.clone() };
+    s.transact(&s.relayer, &calls::claim(c, &claim)).await;
+    let refused = s.refusal(&calls::claim_to(c, &order, tokens("12.5"), &proof, &direct)).await;
+    assert_eq!(refused, Revert::ExceedsClaimable { wanted: tokens("13.5"), claimable: Amount::ZERO });
+    let call = calls::claim_and_send_to(c, &held, tokens("12.5"), &proof, &held_signed);
+    s.transact(&s.relayer, &call).await;
+    assert_eq!(s.balance(outside).await, tokens("13"));
+    assert_eq!(s.balance(s.alice.address()).await, tokens("1"), "14.5 less amount and fee");
+    for again in [
+        call,
+        calls::send_to(c, &held, &held_signed),
+        calls::claim_to(c, &order, tokens("12.5"), &proof, &direct),
+    ] {
+        assert_eq!(s.refusal(&again).await, Revert::NonceUsed);
+    }
+}
+
+#[tokio::test]
 async fn a_publisher_pays_by_signature_and_gets_back_what_was_not_spent() {
     let Some(s) = stage().await else { return };
     let c = s.contracts();
@@ -591,6 +622,26 @@ async fn waiting_ends_when_the_caller_says_so() {
     let error = s.chain.wait(unknown, |attempt| async move { attempt < 3 }).await.expect_err("never mined");
     assert!(matches!(error, ChainError::NotMined(tx) if tx == unknown), "{error:?}");
     assert_eq!(s.chain.receipt(unknown).await.expect("reads"), None);
+}
+
+#[tokio::test]
+async fn a_kept_chain_is_there_again_after_a_restart() {
+    let Some(binary) = anvil_binary() else { return };
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let state = Some(home.path().join("chain.json"));
+    let options = AnvilOptions { state, ..AnvilOptions::new(binary, home.path().to_owned()) };
+    let account = Address::from_bytes([7; 20]);
+    let anvil = Anvil::start(&options).expect("anvil starts");
+    let rpc = Loopback { port: anvil.port(), id: AtomicU64::new(1) };
+    set_coin_balance(&rpc, account, tokens("3")).await.expect("coin");
+    mine(&rpc).await.expect("mines");
+    let height = rpc.call("eth_blockNumber", json!([])).await.expect("a height");
+    drop(anvil);
+    let anvil = Anvil::start(&options).expect("anvil starts again");
+    let rpc = Loopback { port: anvil.port(), id: AtomicU64::new(1) };
+    assert_eq!(rpc.call("eth_blockNumber", json!([])).await.expect("a height"), height);
+    let balance = rpc.call("eth_getBalance", json!([account, "latest"])).await.expect("a balance");
+    assert_eq!(balance, json!("0x29a2241af62c0000"), "three coins");
 }
 
 #[tokio::test]

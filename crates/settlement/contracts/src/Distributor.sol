@@ -360,15 +360,29 @@ contract Distributor is Ownable2Step {
 
     /// The same order for tokens that already lie in the account's wallet. The one signature is the token's ERC-3009
     /// `ReceiveWithAuthorization` over (account, this contract, amount + fee, 0, deadline) with the order's digest as
-    /// nonce: whoever changes the order changes the nonce and the signature fails.
+    /// nonce: whoever changes the order changes the nonce and the signature fails. It shares its nonce with `claimTo`, so
+    /// an owner may sign both for one order and only one is carried out.
     function sendTo(Withdraw calldata w, uint8 v, bytes32 r, bytes32 s) external whenNotPaused {
-        _useNonce(w.account, w.nonce);
-        uint256 sum = w.amount + w.fee;
-        require(sum != 0, NothingToPay());
-        IERC3009(address(token)).receiveWithAuthorization(
-            w.account, address(this), sum, 0, w.deadline, withdrawDigest(w), v, r, s
-        );
-        _deliver(w);
+        _send(w, v, r, s);
+    }
+
+    /// The same order out of both: what is due is first paid to the account's wallet, from where the order is carried
+    /// out. Because anyone may claim for an account, this is how an order stays possible whatever others did meanwhile.
+    function claimAndSendTo(
+        Withdraw calldata w,
+        uint256 cumulative,
+        bytes32[] calldata proof,
+        uint8 v,
+        bytes32 r,
+        bytes32 s
+    ) external whenNotPaused {
+        uint256 amount = _claimable(w.account, cumulative, proof);
+        if (amount != 0) {
+            _pay(w.account, amount);
+            emit Claimed(w.account, amount);
+            token.safeTransfer(w.account, amount);
+        }
+        _send(w, v, r, s);
     }
 
     /// Makes a nonce of the caller unusable, so that an order that was signed and handed out can no longer be carried
@@ -411,6 +425,11 @@ contract Distributor is Ownable2Step {
         account.spent = spent.toUint104();
         totalSpent = sum.toUint104();
         emit SpendAttested(publisher, spent);
+    }
+
+    /// Without an owner a pause could never end.
+    function renounceOwnership() public view override onlyOwner {
+        revert BadParameter();
     }
 
     // ------------------------------------------------------------------------------------------------ views
@@ -512,6 +531,16 @@ contract Distributor is Ownable2Step {
         uint256 sum = paid + amount;
         require(sum <= total, ExceedsTotal());
         paid = sum.toUint104();
+    }
+
+    function _send(Withdraw calldata w, uint8 v, bytes32 r, bytes32 s) private {
+        _useNonce(w.account, w.nonce);
+        uint256 sum = w.amount + w.fee;
+        require(sum != 0, NothingToPay());
+        IERC3009(address(token)).receiveWithAuthorization(
+            w.account, address(this), sum, 0, w.deadline, withdrawDigest(w), v, r, s
+        );
+        _deliver(w);
     }
 
     function _deliver(Withdraw calldata w) private {

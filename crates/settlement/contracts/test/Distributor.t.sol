@@ -324,6 +324,49 @@ contract DistributorTest is Fixture {
         distributor.sendTo(w, v, r, s);
     }
 
+    function test_an_order_is_carried_out_once_whoever_claimed_meanwhile(uint96 early, bool both) public {
+        uint256[] memory first = amounts4(30 ether, 0, 0, 0);
+        settle(first);
+        uint256[] memory a = amounts4(30 ether + uint256(early) % 70 ether, 1 ether, 0, 0);
+        settle(a);
+        uint256 all = a[0];
+        Distributor.Withdraw memory w = order(0, all - 1 ether, 1 ether, outside, relayer, 3);
+        bytes memory signature = signed(w, keys[0]);
+        (uint8 v, bytes32 r, bytes32 s) =
+            vm.sign(keys[0], receiveDigest(w.account, all, w.deadline, distributor.withdrawDigest(w)));
+        bytes32[] memory proof = proofOf(a, 0);
+        // A stranger claims for the account, so that the order out of the distributor no longer fits.
+        vm.prank(stranger);
+        distributor.claim(accounts[0], both ? all : 30 ether, both ? proof : proofOf(first, 0));
+        (bool ok,) = address(distributor).call(abi.encodeCall(distributor.claimTo, (w, all, proof, signature)));
+        assertTrue(!ok, "more was paid than was due");
+        distributor.claimAndSendTo(w, all, proof, v, r, s);
+        assertEq(token.balanceOf(outside), all - 1 ether, "the recipient gets the amount");
+        assertEq(token.balanceOf(relayer), 1 ether, "the relayer gets the fee");
+        assertEq(token.balanceOf(accounts[0]), 0, "nothing is left");
+        vm.expectRevert(Distributor.NonceUsed.selector);
+        distributor.claimTo(w, all, proof, signature);
+        vm.expectRevert(Distributor.NonceUsed.selector);
+        distributor.sendTo(w, v, r, s);
+    }
+
+    function test_an_order_signed_for_both_ways_is_carried_out_once() public {
+        uint256[] memory a = amounts4(100 ether, 0, 0, 0);
+        settle(a);
+        token.transfer(accounts[0], 100 ether);
+        Distributor.Withdraw memory w = order(0, 40 ether, 1 ether, outside, relayer, 3);
+        bytes memory signature = signed(w, keys[0]);
+        (uint8 v, bytes32 r, bytes32 s) =
+            vm.sign(keys[0], receiveDigest(w.account, 41 ether, w.deadline, distributor.withdrawDigest(w)));
+        distributor.claimTo(w, 100 ether, proofOf(a, 0), signature);
+        bytes32[] memory proof = proofOf(a, 0);
+        vm.expectRevert(Distributor.NonceUsed.selector);
+        distributor.sendTo(w, v, r, s);
+        vm.expectRevert(Distributor.NonceUsed.selector);
+        distributor.claimAndSendTo(w, 100 ether, proof, v, r, s);
+        assertEq(token.balanceOf(outside), 40 ether, "once");
+    }
+
     // -------------------------------------------------------------------------------------------- publishers
 
     function test_a_publisher_deposits_by_signature() public {
@@ -415,6 +458,9 @@ contract DistributorTest is Fixture {
         vm.expectRevert(Distributor.BadParameter.selector);
         distributor.setRoles(address(0), relayer);
         vm.stopPrank();
+        vm.prank(admin);
+        vm.expectRevert(Distributor.BadParameter.selector);
+        distributor.renounceOwnership();
         assertTrue(distributor.guardian() == stranger && distributor.poster() == relayer, "roles");
         assertEq(distributor.epochCap(), 8, "cap");
     }

@@ -149,6 +149,30 @@ contract World is Fixture {
         ++deeds["withdraw"];
     }
 
+    /// The owner sends out of what is due and what lies in the wallet together, whoever claimed before.
+    function sendAll(uint256 who, uint256 amount, uint256 fee) external {
+        if (history.length == 0) return;
+        uint256 i = who % 4;
+        uint256 due = cumulative[i] - distributor.claimed(accounts[i]);
+        uint256 have = due + token.balanceOf(accounts[i]);
+        if (have == 0) return;
+        amount = amount % (have + 1);
+        fee = fee % (have - amount + 1);
+        if (amount + fee == 0) return;
+        Distributor.Withdraw memory w = order(i, amount, fee, outside, relayer, nextNonce++);
+        (uint8 v, bytes32 r, bytes32 s) =
+            vm.sign(keys[i], receiveDigest(w.account, amount + fee, w.deadline, distributor.withdrawDigest(w)));
+        uint256 to = token.balanceOf(outside);
+        uint256 fees = token.balanceOf(relayer);
+        distributor.claimAndSendTo(w, cumulative[i], proofOf(cumulative, i), v, r, s);
+        if (token.balanceOf(outside) - to != amount) violation = "the recipient did not get the exact amount";
+        if (token.balanceOf(relayer) - fees != fee) violation = "the relayer did not get the exact fee";
+        if (token.balanceOf(accounts[i]) != have - amount - fee) violation = "the account lost more than it ordered";
+        received[i] += due;
+        done.push(Order(w, signed(w, keys[i]), i));
+        ++deeds["send"];
+    }
+
     /// A thief: replays an order, redirects one, or signs with a key that is not the account's.
     function steal(uint256 which, uint256 how, uint256 key) external {
         if (done.length == 0) return;
@@ -278,12 +302,14 @@ contract InvariantTest {
         world.claim(0, 0);
         world.withdraw(1, 7 ether, 1 ether, true);
         world.withdraw(1, 7 ether, 1 ether, false);
+        world.sendAll(1, 3 ether, 1 ether);
         world.steal(0, 0, 0);
         world.overreach(0);
         world.refundWithConsent(1, 10 ether);
         world.closeEpoch(1, 100 ether, 50);
         world.veto();
         require(world.deeds("propose") == 2 && world.deeds("activate") == 1, "epochs");
+        require(world.deeds("send") == 1, "orders out of wallet and distributor");
         require(world.deeds("withdraw") >= 1 && world.deeds("refused theft") == 1, "withdrawals");
         require(world.deeds("refused overreach") == 1 && world.deeds("refund") == 1, "refusals and refunds");
         require(world.deeds("veto") == 1, "veto");
