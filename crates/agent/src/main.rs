@@ -1,0 +1,7 @@
+//! The program `hearth`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    agent::main()
+}
