@@ -134,8 +134,6 @@ struct YieldDue {
 pub(crate) struct Conversation {
     ready_by: Option<Instant>,
     loading: Option<(Shape, Instant)>,
-    /// A load that is held by a suspend has no deadline until the resume gives it one.
-    load_held: Option<Duration>,
     shape: Option<Shape>,
     slice: Option<Slice>,
     abandoned: Option<SliceId>,
@@ -160,7 +158,6 @@ impl Conversation {
         Self {
             ready_by: None,
             loading: None,
-            load_held: None,
             shape: None,
             slice: None,
             abandoned: None,
@@ -200,11 +197,6 @@ impl Conversation {
                 {
                     slice.left = slice.left.saturating_sub(now.saturating_duration_since(since));
                 }
-                if let Some((_, by)) = &self.loading
-                    && self.load_held.is_none()
-                {
-                    self.load_held = Some(by.saturating_duration_since(now));
-                }
             }
             Request::Resume { .. } => {
                 if let Some(slice) = &mut self.slice
@@ -212,9 +204,6 @@ impl Conversation {
                 {
                     slice.since = Some(now);
                     slice.heard_at = now;
-                }
-                if let (Some((_, by)), Some(left)) = (&mut self.loading, self.load_held.take()) {
-                    *by = now + left;
                 }
             }
             Request::Abandon => {
@@ -248,7 +237,6 @@ impl Conversation {
             Reply::Ready { .. } => out_of_order("ready"),
             Reply::Loaded => {
                 let Some((shape, _)) = self.loading.take() else { return out_of_order("loaded") };
-                self.load_held = None;
                 self.shape = Some(shape);
                 Ok(Heard::Event(WorkerEvent::Loaded))
             }
@@ -256,7 +244,6 @@ impl Conversation {
                 if self.loading.take().is_none() {
                     return out_of_order("refused");
                 }
-                self.load_held = None;
                 self.shape = None;
                 Ok(Heard::Event(WorkerEvent::Refused { fault: bounded_fault(fault) }))
             }
@@ -284,7 +271,7 @@ impl Conversation {
                 self.about(slice, || WorkerEvent::Checkpoint { slice, checkpoint })
             }
             Reply::Done { slice, output, device_micros, pieces } => {
-                if !self.shape.as_ref().is_some_and(|shape| shape.output_bytes == output.len()) {
+                if self.shape.as_ref().is_none_or(|shape| shape.output_bytes != output.len()) {
                     return Err(Violation::WrongSize { what: "result" });
                 }
                 let heard = self.about(slice, || WorkerEvent::Done {
@@ -306,10 +293,8 @@ impl Conversation {
 
     /// The next moment at which something is overdue unless a frame comes first.
     pub(crate) fn deadline(&self) -> Option<(Instant, Overdue)> {
-        let load = match self.load_held {
-            None => self.loading.as_ref().map(|(_, by)| (*by, Overdue::Loaded)),
-            Some(_) => None,
-        };
+        // Compilation uses the processor and goes on while suspended, so its deadline does too.
+        let load = self.loading.as_ref().map(|(_, by)| (*by, Overdue::Loaded));
         let active = self.slice.as_ref().and_then(|slice| Some((slice, slice.since?)));
         let silence = active.map(|(slice, _)| (slice.heard_at + SILENCE, Overdue::Progress));
         // A limit beyond the clock's range is no limit.
@@ -376,4 +361,153 @@ fn bounded_adapter(mut adapter: protocol::frames::Adapter) -> protocol::frames::
     adapter.backend = bounded_text(adapter.backend, 32);
     adapter.driver = bounded_text(adapter.driver, 256);
     adapter
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::frames::{Adapter, Confinement, Pace, Wall};
+
+    use super::*;
+
+    const SLICE: SliceId = SliceId([1; 32]);
+
+    fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    fn command(request: Request, within: Duration) -> Command {
+        Command { request, within }
+    }
+
+    fn run(id: SliceId) -> Request {
+        let inputs = Vec::new();
+        Request::Run { slice: id, inputs, params: Vec::new(), resume_from: None, pace: Pace::AWAY }
+    }
+
+    fn load() -> Request {
+        let (program, sources) = crate::measure::program(3);
+        Request::Load { program: Box::new(program), sources }
+    }
+
+    fn ready() -> Reply {
+        let adapter = Adapter {
+            name: "x".repeat(10_000),
+            backend: String::new(),
+            driver: "a\u{7}b".to_owned(),
+            vendor_id: 0,
+            device_id: 0,
+            software: true,
+            max_binding_bytes: 0,
+            memory_bytes: None,
+        };
+        let none = Wall::None;
+        let confinement =
+            Confinement { files: none, network: none, processes: none, memory: none, parent: none };
+        Reply::Ready { adapter, confinement }
+    }
+
+    /// A conversation in which [`SLICE`] has just been given, with 100 s of active time.
+    fn running(now: Instant) -> Conversation {
+        let mut conversation = Conversation::new();
+        let open = Request::Open { adapter: String::new(), allow_software: true, memory_bytes: 0 };
+        conversation.say(&command(open, seconds(1)), now);
+        conversation.hear(ready(), now).expect("due");
+        conversation.say(&command(load(), seconds(1)), now);
+        conversation.hear(Reply::Loaded, now).expect("due");
+        conversation.say(&command(run(SLICE), seconds(100)), now);
+        conversation
+    }
+
+    #[test]
+    fn texts_of_a_worker_are_bounded_and_free_of_control_characters() {
+        let mut conversation = Conversation::new();
+        let now = Instant::now();
+        let open = Request::Open { adapter: String::new(), allow_software: true, memory_bytes: 0 };
+        conversation.say(&command(open, seconds(1)), now);
+        match conversation.hear(ready(), now) {
+            Ok(Heard::Ready(ready)) => {
+                assert!(ready.adapter.name.len() <= 256, "it is shown to a person");
+                assert_eq!(ready.adapter.driver, "ab");
+            }
+            outcome => panic!("unexpected: {outcome:?}"),
+        }
+    }
+
+    #[test]
+    fn suspended_time_does_not_count_against_the_limit_of_the_slice() {
+        let start = Instant::now();
+        let mut conversation = running(start);
+        let beat = Reply::Progress { slice: SLICE, permille: 1 };
+        conversation.say(&command(Request::Suspend { release: false }, seconds(1)), start + seconds(10));
+        assert_eq!(conversation.deadline(), Some((start + seconds(11), Overdue::Yielded)));
+        conversation.hear(Reply::Yielded { micros: 1 }, start + seconds(10)).expect("due");
+        assert_eq!(conversation.deadline(), None, "a suspended worker owes nothing, however long");
+        let later = start + seconds(1_000_000);
+        conversation.say(&command(Request::Resume { pace: Pace::AWAY }, seconds(0)), later);
+        assert_eq!(conversation.deadline(), Some((later + SILENCE, Overdue::Progress)));
+        conversation.hear(beat, later + seconds(85)).expect("due");
+        assert_eq!(
+            conversation.deadline(),
+            Some((later + seconds(90), Overdue::Slice)),
+            "10 of its 100 seconds were used before the suspension"
+        );
+    }
+
+    #[test]
+    fn a_release_is_owed_a_checkpoint_and_a_result_pays_it_too() {
+        let now = Instant::now();
+        let mut conversation = running(now);
+        conversation.say(&command(Request::Suspend { release: true }, seconds(1)), now);
+        conversation.hear(Reply::Yielded { micros: 1 }, now).expect("due");
+        assert_eq!(conversation.deadline(), Some((now + RELEASE_WITHIN, Overdue::Checkpoint)));
+        let (program, _) = crate::measure::program(3);
+        let output = vec![0; usize::try_from(program.output_bytes()).expect("small")];
+        let output = serde_bytes::ByteBuf::from(output);
+        let done = Reply::Done { slice: SLICE, output, device_micros: 1, pieces: 1 };
+        assert!(matches!(conversation.hear(done, now), Ok(Heard::Event(WorkerEvent::Done { .. }))));
+        assert_eq!(conversation.deadline(), None);
+    }
+
+    #[test]
+    fn a_second_yield_for_one_suspend_is_a_violation() {
+        let now = Instant::now();
+        let mut conversation = running(now);
+        conversation.say(&command(Request::Suspend { release: false }, seconds(1)), now);
+        conversation.hear(Reply::Yielded { micros: 1 }, now).expect("due");
+        let again = conversation.hear(Reply::Yielded { micros: 1 }, now);
+        assert_eq!(again.err(), Some(Violation::OutOfOrder { frame: "yielded" }));
+    }
+
+    #[test]
+    fn what_was_under_way_about_an_abandoned_slice_is_passed_over() {
+        let now = Instant::now();
+        let mut conversation = running(now);
+        conversation.say(&command(Request::Abandon, seconds(0)), now);
+        conversation.say(&command(run(SliceId([2; 32])), seconds(100)), now);
+        let late = Reply::Progress { slice: SLICE, permille: 999 };
+        assert!(matches!(conversation.hear(late, now), Ok(Heard::Nothing)));
+        let stranger = Reply::Progress { slice: SliceId([3; 32]), permille: 999 };
+        assert_eq!(conversation.hear(stranger, now).err(), Some(Violation::WrongSlice));
+    }
+
+    #[test]
+    fn a_suspend_does_not_prolong_a_load() {
+        let now = Instant::now();
+        let mut conversation = running(now);
+        conversation.say(&command(Request::Abandon, seconds(0)), now);
+        conversation.say(&command(load(), seconds(5)), now);
+        conversation.say(&command(Request::Suspend { release: false }, seconds(1)), now + seconds(2));
+        conversation.hear(Reply::Yielded { micros: 1 }, now + seconds(2)).expect("due");
+        assert_eq!(conversation.deadline(), Some((now + seconds(5), Overdue::Loaded)));
+    }
+
+    #[test]
+    fn frames_are_bounded_by_what_the_program_can_say() {
+        let now = Instant::now();
+        let conversation = running(now);
+        let (program, _) = crate::measure::program(3);
+        let kept = usize::try_from(program.output_bytes()).expect("small");
+        assert_eq!(conversation.frame_limit(), kept + SMALL_FRAME_BYTES);
+        assert_eq!(Conversation::new().frame_limit(), SMALL_FRAME_BYTES);
+    }
 }

@@ -359,7 +359,7 @@ impl Worker {
         self.commands.give(Command { request: Request::Suspend { release }, within });
     }
 
-    /// Goes on with the suspended slice, or with the load that was suspended.
+    /// Goes on with the suspended slice.
     pub fn resume(&mut self, pace: Pace) {
         self.commands.give(Command { request: Request::Resume { pace }, within: Duration::ZERO });
     }

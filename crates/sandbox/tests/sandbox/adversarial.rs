@@ -1,10 +1,8 @@
 //! Packages that mean harm: each ends in a typed refusal or a kill in time, and the next job runs.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{
+use crate::common::{
     LOAD_WITHIN, buffer, mixer, mixer_expected, mixer_run, next_of_note, output, program, software,
 };
 use protocol::frames::{FaultCode, Pace};
@@ -72,7 +70,7 @@ fn bombs() -> Vec<(&'static str, Program, Vec<String>, FaultCode)> {
 
 #[tokio::test]
 async fn harmful_sources_are_refused_and_the_same_worker_computes_on() {
-    let Some(spawn) = software() else { return };
+    let Some(spawn) = software().await else { return };
     let (mut worker, _) = Worker::spawn(&spawn).await.expect("the worker starts");
     for (name, program, sources, code) in bombs() {
         match worker.load(&program, &sources, LOAD_WITHIN).await {
@@ -91,7 +89,7 @@ async fn harmful_sources_are_refused_and_the_same_worker_computes_on() {
 
 #[tokio::test]
 async fn harmful_sources_are_refused_at_submission_without_a_device() {
-    let spawn = sandbox::Spawn::new(common::worker_path());
+    let spawn = sandbox::Spawn::new(crate::common::worker_path());
     for (name, program, sources, code) in bombs() {
         match inspect(&spawn, &program, &sources, LOAD_WITHIN).await {
             Err(InspectError::Refused(fault)) => assert_eq!(fault.code, code, "{name}: {}", fault.detail),
@@ -104,7 +102,7 @@ async fn harmful_sources_are_refused_at_submission_without_a_device() {
 
 #[tokio::test]
 async fn an_endless_loop_is_killed_at_the_limit_of_the_slice_and_the_next_job_runs() {
-    let Some(spawn) = software() else { return };
+    let Some(spawn) = software().await else { return };
     let body = "var i = at; loop { i = i * 747796405u + 1u; if (piece.z == 0u) { break; } } words[at] = i;";
     let (program, sources) = kernel("", body, 1 << 20);
     let (mut worker, _) = Worker::spawn(&spawn).await.expect("the worker starts");
@@ -132,14 +130,14 @@ async fn an_endless_loop_is_killed_at_the_limit_of_the_slice_and_the_next_job_ru
         began.elapsed()
     );
 
-    let mut second = common::mixer_worker(&spawn).await;
+    let mut second = crate::common::mixer_worker(&spawn).await;
     second.run(mixer_run(1, Pace::AWAY)).expect("a loaded worker runs");
     assert!(output(&mut second).await == mixer_expected());
 }
 
 #[tokio::test]
 async fn reads_and_writes_out_of_bounds_do_not_leave_their_buffer() {
-    let Some(spawn) = software() else { return };
+    let Some(spawn) = software().await else { return };
     let source = "\
 @group(0) @binding(0) var<uniform> piece: vec4<u32>;
 @group(0) @binding(1) var<storage, read_write> near: array<u32>;

@@ -1,12 +1,15 @@
 //! What the tests of the sandbox share: where the worker and the software driver are, and how a program is put together.
 
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use protocol::frames::Pace;
 use protocol::id::{Hash, SliceId};
 use protocol::manifest::{Buffer, Cost, Family, Kernel, Module, Program, Role, Stage, Validator};
 use sandbox::{Run, Spawn, Worker, WorkerEvent, find_worker};
+use tokio::sync::{Mutex, MutexGuard};
 
 /// Where Debian, Ubuntu, Fedora and Arch put the description of the software driver.
 const LAVAPIPE: [&str; 3] = [
@@ -16,17 +19,46 @@ const LAVAPIPE: [&str; 3] = [
 ];
 
 /// Compilation on a busy machine of two cores, in a debug build.
-pub const LOAD_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const LOAD_WITHIN: Duration = Duration::from_secs(30);
+
+/// One part in twenty of the device's time: the slice lasts long enough to be suspended in its middle.
+pub(crate) const SLOW: Pace = Pace { piece_micros: 2000, in_flight: 1, duty_percent: 5 };
 
 /// The worker program.
-pub fn worker_path() -> PathBuf {
+pub(crate) fn worker_path() -> PathBuf {
     find_worker().expect("the worker is built before these tests run: cargo build --package worker")
 }
 
+/// The software driver, for one test at a time: two of them would measure each other.
+pub(crate) struct Software {
+    spawn: Spawn,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Deref for Software {
+    type Target = Spawn;
+    fn deref(&self) -> &Spawn {
+        &self.spawn
+    }
+}
+
+impl DerefMut for Software {
+    fn deref_mut(&mut self) -> &mut Spawn {
+        &mut self.spawn
+    }
+}
+
 /// A worker on the software driver; `None`, and a line that says so, where that driver is not installed.
-pub fn software() -> Option<Spawn> {
+pub(crate) async fn software() -> Option<Software> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    let spawn = driver()?;
+    Some(Software { spawn, _turn: TURN.lock().await })
+}
+
+/// [`software`] without waiting for a turn.
+pub(crate) fn driver() -> Option<Spawn> {
     let Some(description) = LAVAPIPE.iter().find(|path| std::path::Path::new(path).exists()) else {
-        println!("left out: no software Vulkan driver (Debian and Ubuntu: mesa-vulkan-drivers)");
+        say("left out: no software Vulkan driver (Debian and Ubuntu: mesa-vulkan-drivers)");
         return None;
     };
     let mut spawn = Spawn::new(worker_path());
@@ -37,12 +69,17 @@ pub fn software() -> Option<Spawn> {
     Some(spawn)
 }
 
-pub fn buffer(name: &str, role: Role, bytes: u32) -> Buffer {
+pub(crate) fn buffer(name: &str, role: Role, bytes: u32) -> Buffer {
     Buffer { name: name.to_owned(), role, bytes }
 }
 
 /// A program of one module with one kernel `main` of 64 threads.
-pub fn program(source: &str, buffers: Vec<Buffer>, groups: u32, repeat: u32) -> (Program, Vec<String>) {
+pub(crate) fn program(
+    source: &str,
+    buffers: Vec<Buffer>,
+    groups: u32,
+    repeat: u32,
+) -> (Program, Vec<String>) {
     let bindings = (0..buffers.len() as u16).collect();
     let program = Program {
         format: 1,
@@ -61,7 +98,7 @@ pub fn program(source: &str, buffers: Vec<Buffer>, groups: u32, repeat: u32) -> 
 }
 
 /// A kernel with a state that every repeat changes, so that a lost or repeated piece shows in the output.
-pub const MIXER: &str = "\
+pub(crate) const MIXER: &str = "\
 @group(0) @binding(0) var<uniform> piece: vec4<u32>;
 @group(0) @binding(1) var<storage, read> seeds: array<u32>;
 @group(0) @binding(2) var<storage, read> params: array<u32>;
@@ -81,11 +118,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 }
 ";
 
-pub const MIXER_GROUPS: u32 = 512;
-pub const MIXER_REPEAT: u32 = 40;
-const MIXER_ROUNDS: u32 = 200;
+pub(crate) const MIXER_GROUPS: u32 = 512;
+pub(crate) const MIXER_REPEAT: u32 = 20;
+const MIXER_ROUNDS: u32 = 100;
 
-pub fn mixer() -> (Program, Vec<String>) {
+pub(crate) fn mixer() -> (Program, Vec<String>) {
     let words = MIXER_GROUPS * 64 * 4;
     let buffers = vec![
         buffer("seeds", Role::Input, 256),
@@ -101,7 +138,7 @@ fn mixer_seeds() -> Vec<u32> {
 }
 
 /// A slice of [`mixer`].
-pub fn mixer_run(slice: u8, pace: Pace) -> Run {
+pub(crate) fn mixer_run(slice: u8, pace: Pace) -> Run {
     Run {
         slice: SliceId([slice; 32]),
         inputs: vec![mixer_seeds().iter().flat_map(|word| word.to_le_bytes()).collect()],
@@ -113,7 +150,12 @@ pub fn mixer_run(slice: u8, pace: Pace) -> Run {
 }
 
 /// What [`mixer`] must give: the same arithmetic in Rust.
-pub fn mixer_expected() -> Vec<u8> {
+pub(crate) fn mixer_expected() -> &'static [u8] {
+    static EXPECTED: LazyLock<Vec<u8>> = LazyLock::new(mix);
+    &EXPECTED
+}
+
+fn mix() -> Vec<u8> {
     let seeds = mixer_seeds();
     let mut out = Vec::new();
     for at in 0..MIXER_GROUPS * 64 {
@@ -133,7 +175,7 @@ pub fn mixer_expected() -> Vec<u8> {
 }
 
 /// A worker with [`mixer`] loaded.
-pub async fn mixer_worker(spawn: &Spawn) -> Worker {
+pub(crate) async fn mixer_worker(spawn: &Spawn) -> Worker {
     let (mut worker, ready) = Worker::spawn(spawn).await.expect("the worker starts");
     assert!(ready.adapter.software, "the tests choose the software driver, not a card: {ready:?}");
     let (program, sources) = mixer();
@@ -142,7 +184,7 @@ pub async fn mixer_worker(spawn: &Spawn) -> Worker {
 }
 
 /// The next event that is no progress.
-pub async fn next_of_note(worker: &mut Worker) -> WorkerEvent {
+pub(crate) async fn next_of_note(worker: &mut Worker) -> WorkerEvent {
     loop {
         match worker.next_event().await {
             WorkerEvent::Progress { .. } => {}
@@ -152,7 +194,7 @@ pub async fn next_of_note(worker: &mut Worker) -> WorkerEvent {
 }
 
 /// The output of the slice that is being computed.
-pub async fn output(worker: &mut Worker) -> Vec<u8> {
+pub(crate) async fn output(worker: &mut Worker) -> Vec<u8> {
     match next_of_note(worker).await {
         WorkerEvent::Done { output, .. } => output,
         event => panic!("the slice is to be done, but: {event:?}"),
@@ -161,6 +203,23 @@ pub async fn output(worker: &mut Worker) -> Vec<u8> {
 
 /// Whether a process with this number exists, a zombie counted.
 #[cfg(target_os = "linux")]
-pub fn exists(pid: u32) -> bool {
+pub(crate) fn exists(pid: u32) -> bool {
     std::path::Path::new(&format!("/proc/{pid}")).exists()
+}
+
+/// Memory of a process that is in RAM, in bytes.
+#[cfg(target_os = "linux")]
+pub(crate) fn resident_bytes(pid: u32) -> u64 {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).expect("the process is alive");
+    let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number of pages");
+    pages * rustix::param::page_size() as u64
+}
+
+/// One line for the reader of the test's output.
+#[expect(
+    clippy::print_stdout,
+    reason = "a test speaks to its reader through the harness, which captures only this"
+)]
+pub(crate) fn say(line: &str) {
+    println!("{line}");
 }

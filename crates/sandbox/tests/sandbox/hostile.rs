@@ -1,16 +1,13 @@
 //! A worker that lies: whatever it says out of turn, of the wrong size, or not at all ends with its death.
 //!
 //! The liars are shell scripts that take the parent's frames by their length and answer with prepared bytes.
-#![cfg(unix)]
-
-mod common;
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::{mixer, mixer_run};
+use crate::common::{mixer, mixer_run};
 use protocol::frames::{Adapter, Checkpoint, Confinement, Pace, Reply, Request, Wall, write_frame};
 use protocol::id::SliceId;
 use sandbox::{DeathReason, LoadError, Overdue, Spawn, SpawnError, Violation, Worker, WorkerEvent};
@@ -133,7 +130,7 @@ async fn started(spawn: &Spawn) -> Worker {
 async fn loaded(spawn: &Spawn) -> Worker {
     let mut worker = started(spawn).await;
     let (program, sources) = mixer();
-    worker.load(&program, &sources, common::LOAD_WITHIN).await.expect("the liar says loaded");
+    worker.load(&program, &sources, crate::common::LOAD_WITHIN).await.expect("the liar says loaded");
     worker
 }
 
@@ -149,7 +146,7 @@ async fn violation(worker: &mut Worker) -> Violation {
     match worker.next_event().await {
         WorkerEvent::Died(death) => {
             #[cfg(target_os = "linux")]
-            assert!(!common::exists(pid), "it is killed and reaped before its death is told");
+            assert!(!crate::common::exists(pid), "it is killed and reaped before its death is told");
             match death.reason {
                 DeathReason::Violation(violation) => violation,
                 reason => panic!("unexpected: {reason}"),
@@ -277,7 +274,7 @@ async fn a_checkpoint_with_the_wrong_buffers_or_place_is_not_believed() {
     for reply in [
         checkpoint(0, &[size]),
         checkpoint(0, &[size, size - 4]),
-        checkpoint(common::MIXER_REPEAT, &[size, size]),
+        checkpoint(crate::common::MIXER_REPEAT, &[size, size]),
     ] {
         let suspend = Request::Suspend { release: true };
         let (_folder, spawn) =
@@ -361,7 +358,7 @@ async fn dropping_the_handle_kills_the_process() {
     #[cfg(target_os = "linux")]
     {
         let until = Instant::now() + Duration::from_secs(5);
-        while common::exists(pid) {
+        while crate::common::exists(pid) {
             assert!(Instant::now() < until, "process {pid} outlives its handle");
             tokio::task::yield_now().await;
         }

@@ -1,13 +1,10 @@
 //! What a worker can reach from inside, and that it ends with its parent. Linux only: there the walls stand.
-#![cfg(target_os = "linux")]
-
-mod common;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{software, worker_path};
+use crate::common::{driver, say, software, worker_path};
 use protocol::frames::Wall;
 use sandbox::Worker;
 
@@ -21,7 +18,7 @@ fn files_sockets_and_processes_are_out_of_reach_from_inside() {
     std::fs::write(&secret, "private").expect("write a file");
     let mut command = Command::new(worker_path());
     command.arg("--self-test-confinement").arg(&secret).env_clear().env("HOME", home.path());
-    if let Some(spawn) = software() {
+    if let Some(spawn) = driver() {
         command.envs(spawn.env);
     }
     let output = command.output().expect("the worker runs");
@@ -42,7 +39,7 @@ fn files_sockets_and_processes_are_out_of_reach_from_inside() {
 
 #[tokio::test]
 async fn the_worker_reports_the_walls_that_stand() {
-    let Some(spawn) = software() else { return };
+    let Some(spawn) = software().await else { return };
     let (worker, ready) = Worker::spawn(&spawn).await.expect("the worker starts");
     let walls = ready.confinement;
     for (name, wall) in [
@@ -64,7 +61,7 @@ async fn the_worker_reports_the_walls_that_stand() {
 
 #[tokio::test]
 async fn no_descriptor_of_the_parent_is_inherited() {
-    let Some(spawn) = software() else { return };
+    let Some(spawn) = software().await else { return };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("open-in-the-parent");
     // Not close-on-exec, as a careless library would open it.
@@ -72,7 +69,7 @@ async fn no_descriptor_of_the_parent_is_inherited() {
         .expect("open a file");
     let (worker, _) = Worker::spawn(&spawn).await.expect("the worker starts");
     let Ok(descriptors) = std::fs::read_dir(format!("/proc/{}/fd", worker.pid())) else {
-        println!("left out: only root may list the descriptors of a process that forbids tracing");
+        say("left out: only root may list the descriptors of a process that forbids tracing");
         return;
     };
     for entry in descriptors.flatten() {
@@ -85,15 +82,15 @@ async fn no_descriptor_of_the_parent_is_inherited() {
 
 #[tokio::test]
 async fn a_worker_ends_with_its_parent() {
-    let Some(spawn) = software() else { return };
+    let Some(spawn) = software().await else { return };
     if std::env::var_os(ROLE).is_some() {
         let (worker, _) = Worker::spawn(&spawn).await.expect("the worker starts");
-        println!("worker {}", worker.pid());
+        say(&format!("worker {}", worker.pid()));
         // Until it is killed.
         std::future::pending::<()>().await;
     }
     let mut parent = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "a_worker_ends_with_its_parent", "--nocapture"])
+        .args(["--exact", "walls::a_worker_ends_with_its_parent", "--nocapture"])
         .env(ROLE, "1")
         .stdout(Stdio::piped())
         .spawn()
