@@ -148,7 +148,7 @@ sol! {
         event Withdrawn(address indexed account, address indexed to, uint256 amount, uint256 fee, address relayer, uint256 nonce);
         event NonceCancelled(address indexed account, uint256 nonce);
         event PausedSet(bool paused);
-        event RolesSet(address guardian, address poster);
+        event RolesSet(address indexed guardian, address indexed poster);
         event LimitsSet(uint256 challengeDelay, uint256 refundDelay, uint256 keptRoots, uint256 epochCap);
 
         error NotPoster();

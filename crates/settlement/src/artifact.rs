@@ -13,7 +13,7 @@ pub const EMBER_JSON: &str = include_str!("../artifacts/Ember.json");
 /// Keccak-256 of the distributor's deployed code. The contract has no immutables, so every honest deployment has
 /// exactly this hash, whatever its parameters.
 pub const DISTRIBUTOR_CODE_HASH: Hash32 =
-    Hash32(alloy::primitives::hex!("724a52a9a98c47389b66b8db43464111d73294b3d771bfb460b79aa32d30ac64"));
+    Hash32(alloy::primitives::hex!("092cae523e14de284a7165751cde7c1559d8f3d99504a1129a099d73dc252f40"));
 
 /// Storage slot of `claimed` in `Distributor.sol`.
 pub const DISTRIBUTOR_CLAIMED_SLOT: u64 = 10;
