@@ -1,0 +1,243 @@
+//! PURE. Which slices of a bundle are re-run, by whom, and what the comparison means.
+//!
+//! The draw is a keyed hash over the unit and the commit, so the contributor cannot know it before committing and
+//! anyone who is later given the secret can check that nobody was singled out. Blame rests on evidence only: a slice
+//! is wrong when the trusted verifier's own output differs from it, never because two contributors disagree.
+
+use protocol::id::{Hash, UnitId};
+use protocol::manifest::Validator;
+
+/// Fewer unrelated devices than this, and every audit goes to the trusted verifier: strangers could not be drawn.
+pub const MIN_UNRELATED: usize = 10;
+/// This many wrong slices among the audited ones of one bundle are no accident (notes: "HARD >= 3 hits").
+pub const HARD_HITS: u32 = 3;
+/// With this many rejected bundles a device is suspended.
+pub const SOFT_FAULTS: u32 = 2;
+
+/// Who re-runs a drawn slice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// The coordinator's own verifier.
+    Trusted,
+    /// Another contributor, as an ordinary slice of a bundle.
+    Foreign,
+}
+
+/// What a rejected bundle means for its device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Could be hardware: the bundle is unpaid and trust starts anew.
+    Soft,
+    /// Deliberate: the device is out and its unmatured credit goes back to the publishers.
+    Hard,
+}
+
+/// What the trusted verifier's output says about a disputed slice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finding {
+    /// The audited device's output is wrong.
+    pub submitter_wrong: bool,
+    /// The auditing device's output is wrong.
+    pub auditor_wrong: bool,
+}
+
+/// Numbers drawn from (secret, unit, root): a counter under a keyed hash.
+struct Draw {
+    key: [u8; 32],
+    counter: u64,
+}
+
+impl Draw {
+    fn new(secret: &[u8; 32], purpose: u8, unit: &UnitId, root: &Hash) -> Self {
+        let mut hasher = blake3::Hasher::new_keyed(secret);
+        hasher.update(&[purpose]).update(unit.as_bytes()).update(root.as_bytes());
+        Self { key: *hasher.finalize().as_bytes(), counter: 0 }
+    }
+
+    /// A number below `bound`; the bias of the remainder is below 2^-50 for the bounds used here.
+    fn below(&mut self, bound: u64) -> u64 {
+        let hash = blake3::keyed_hash(&self.key, &self.counter.to_le_bytes());
+        self.counter += 1;
+        let head: [u8; 8] = std::array::from_fn(|i| hash.as_bytes()[i]);
+        u64::from_le_bytes(head) % bound.max(1)
+    }
+}
+
+/// The `k` slices of `committed` to audit (all, if there are no more), in falling luck of the draw.
+pub fn draw(secret: &[u8; 32], unit: &UnitId, root: &Hash, committed: &[u32], k: u16) -> Vec<u32> {
+    let mut left = committed.to_vec();
+    left.sort_unstable();
+    let mut numbers = Draw::new(secret, 0, unit, root);
+    let mut drawn = Vec::new();
+    while drawn.len() < usize::from(k) && !left.is_empty() {
+        let i = numbers.below(left.len() as u64) as usize;
+        drawn.push(left.swap_remove(i));
+    }
+    drawn
+}
+
+/// Who re-runs the slice at `position`. `unrelated` counts devices that are not known to belong together.
+pub fn route(
+    secret: &[u8; 32],
+    unit: &UnitId,
+    root: &Hash,
+    position: u32,
+    unrelated: usize,
+    trusted_permille: u16,
+) -> Route {
+    if unrelated < MIN_UNRELATED {
+        return Route::Trusted;
+    }
+    let mut numbers = Draw::new(secret, 1, unit, root);
+    numbers.counter = position.into();
+    if numbers.below(1000) < trusted_permille.into() { Route::Trusted } else { Route::Foreign }
+}
+
+/// Whether two outputs of the same slice count as equal.
+pub fn agrees(validator: &Validator, expected: &[u8], found: &[u8]) -> bool {
+    match *validator {
+        Validator::Bitwise => expected == found,
+        Validator::Tolerance { abs_nano, rel_nano, rms_nano } => {
+            expected.len() == found.len()
+                && expected.len().is_multiple_of(4)
+                && within(
+                    expected,
+                    found,
+                    abs_nano as f64 * 1e-9,
+                    rel_nano as f64 * 1e-9,
+                    rms_nano as f64 * 1e-9,
+                )
+        }
+    }
+}
+
+fn within(expected: &[u8], found: &[u8], abs: f64, rel: f64, rms: f64) -> bool {
+    let values = |bytes: &[u8]| -> Vec<f64> {
+        let words = bytes.as_chunks::<4>().0.iter();
+        words.map(|word| f64::from(f32::from_le_bytes(*word))).collect()
+    };
+    let (expected, found) = (values(expected), values(found));
+    let mut squares = 0.0;
+    for (e, f) in expected.iter().zip(&found) {
+        // Equal covers equal infinities; a NaN on either side never passes.
+        let difference = if e == f { 0.0 } else { (e - f).abs() };
+        if !(difference <= abs || difference <= rel * e.abs()) {
+            return false;
+        }
+        squares += difference * difference;
+    }
+    squares <= rms * rms * expected.len() as f64
+}
+
+/// Reads the trusted output against both claims about one slice; `auditor` is absent when no contributor audited it.
+pub fn settle(validator: &Validator, reference: &[u8], submitter: &[u8], auditor: Option<&[u8]>) -> Finding {
+    Finding {
+        submitter_wrong: !agrees(validator, reference, submitter),
+        auditor_wrong: auditor.is_some_and(|output| !agrees(validator, reference, output)),
+    }
+}
+
+/// How grave `wrong` wrong slices in one bundle are.
+pub fn fault(wrong: u32) -> Fault {
+    if wrong >= HARD_HITS { Fault::Hard } else { Fault::Soft }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const UNIT: UnitId = UnitId([7; 32]);
+
+    #[test]
+    fn the_draw_is_distinct_within_the_commit_and_repeatable() {
+        let committed: Vec<u32> = (0..64).filter(|n| n % 3 != 0).collect();
+        let drawn = draw(&[1; 32], &UNIT, &Hash([2; 32]), &committed, 16);
+        let distinct: BTreeSet<u32> = drawn.iter().copied().collect();
+        assert_eq!(distinct.len(), 16, "no slice is audited twice");
+        assert!(distinct.iter().all(|n| committed.contains(n)), "only committed slices can be re-run");
+        assert_eq!(
+            drawn,
+            draw(&[1; 32], &UNIT, &Hash([2; 32]), &committed, 16),
+            "anyone with the secret can check"
+        );
+        assert_ne!(drawn, draw(&[3; 32], &UNIT, &Hash([2; 32]), &committed, 16), "the secret decides");
+        assert_ne!(drawn, draw(&[1; 32], &UNIT, &Hash([4; 32]), &committed, 16), "so does the commit");
+    }
+
+    #[test]
+    fn a_short_commit_is_audited_whole() {
+        let mut drawn = draw(&[1; 32], &UNIT, &Hash([2; 32]), &[5, 9, 11], 16);
+        drawn.sort_unstable();
+        assert_eq!(drawn, [5, 9, 11]);
+    }
+
+    #[test]
+    fn every_slice_is_drawn_about_as_often_as_any_other() {
+        let all: Vec<u32> = (0..64).collect();
+        let mut counts = [0u32; 64];
+        for n in 0..4000u32 {
+            for position in draw(&[9; 32], &UNIT, &Hash::of(&n.to_le_bytes()), &all, 4) {
+                counts[position as usize] += 1;
+            }
+        }
+        // 4000 * 4 / 64 = 250 expected each, with a deviation of 15.3: five deviations either way.
+        assert!(counts.iter().all(|&c| (173..=327).contains(&c)), "{counts:?}");
+    }
+
+    #[test]
+    fn few_unrelated_devices_send_every_audit_to_the_trusted_verifier() {
+        for position in 0..64 {
+            assert_eq!(
+                route(&[1; 32], &UNIT, &Hash([2; 32]), position, MIN_UNRELATED - 1, 0),
+                Route::Trusted
+            );
+            assert_eq!(route(&[1; 32], &UNIT, &Hash([2; 32]), position, MIN_UNRELATED, 0), Route::Foreign);
+            assert_eq!(route(&[1; 32], &UNIT, &Hash([2; 32]), position, MIN_UNRELATED, 1000), Route::Trusted);
+        }
+    }
+
+    #[test]
+    fn the_trusted_share_is_kept_over_many_slices() {
+        let trusted = (0..5000u32)
+            .filter(|n| {
+                route(&[1; 32], &UNIT, &Hash::of(&n.to_le_bytes()), n % 64, 50, 100) == Route::Trusted
+            })
+            .count();
+        assert!((400..=600).contains(&trusted), "a tenth of 5000 within five deviations, found {trusted}");
+    }
+
+    #[test]
+    fn tolerance_bounds_each_value_and_the_whole() {
+        let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+        let validator = Validator::Tolerance { abs_nano: 1_000_000, rel_nano: 0, rms_nano: 600_000 };
+        let check = |found: &[f32], expected: bool, why: &str| {
+            assert_eq!(agrees(&validator, &bytes(&[1.0, 2.0, 3.0]), &bytes(found)), expected, "{why}");
+        };
+        check(&[1.0, 2.0, 3.0], true, "equal");
+        check(&[1.0009, 2.0, 3.0], true, "one value within 10^-3");
+        check(&[1.002, 2.0, 3.0], false, "one value outside");
+        check(&[1.0009, 2.0009, 3.0009], false, "each within, the mean square is not");
+        check(&[f32::NAN, 2.0, 3.0], false, "NaN is never equal");
+        check(&[1.0, 2.0], false, "another length");
+    }
+
+    #[test]
+    fn only_the_reference_decides_who_is_wrong() {
+        let check = |submitter: &[u8], auditor: Option<&[u8]>, expected: (bool, bool)| {
+            let finding = settle(&Validator::Bitwise, b"true", submitter, auditor);
+            assert_eq!((finding.submitter_wrong, finding.auditor_wrong), expected);
+        };
+        check(b"true", None, (false, false));
+        check(b"lie!", None, (true, false));
+        check(b"true", Some(b"lie!"), (false, true));
+        check(b"lie!", Some(b"true"), (true, false));
+        check(b"lie!", Some(b"lies"), (true, true));
+    }
+
+    #[test]
+    fn three_wrong_slices_in_one_bundle_are_no_accident() {
+        assert_eq!([1, 2, 3, 16].map(fault), [Fault::Soft, Fault::Soft, Fault::Hard, Fault::Hard]);
+    }
+}
