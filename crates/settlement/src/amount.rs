@@ -123,6 +123,11 @@ impl Amount {
         Self(self.0.saturating_sub(other.0))
     }
 
+    /// The sum of all, or `None` above 2^256 - 1.
+    pub fn checked_sum(amounts: impl IntoIterator<Item = Self>) -> Option<Self> {
+        amounts.into_iter().try_fold(Self::ZERO, Self::checked_add)
+    }
+
     /// `self * numerator / denominator`, rounded down, without overflow in between.
     #[must_use]
     pub fn checked_mul_div(self, numerator: u64, denominator: u64) -> Option<Self> {
@@ -193,13 +198,6 @@ impl fmt::Debug for Amount {
 impl From<u128> for Amount {
     fn from(units: u128) -> Self {
         Self::from_base_units(units)
-    }
-}
-
-impl Amount {
-    /// The sum of all, or `None` above 2^256 - 1.
-    pub fn checked_sum(amounts: impl IntoIterator<Item = Self>) -> Option<Self> {
-        amounts.into_iter().try_fold(Self::ZERO, Self::checked_add)
     }
 }
 

@@ -13,8 +13,6 @@ use crate::{Address, Amount, Rpc, RpcError};
 
 /// The chain id that anvil uses unless told otherwise, and the local network's.
 pub const LOCAL_CHAIN_ID: u64 = 31337;
-/// The oldest version of anvil that Hearth is tested with, for messages that say what to install.
-pub const ANVIL_VERSION: &str = "1.7.1";
 /// How long anvil may take to say where it listens; it takes 0.2 s.
 const START_WITHIN: Duration = Duration::from_secs(30);
 /// How long anvil may take to write its state when it is asked to end.
@@ -30,7 +28,7 @@ pub struct AnvilOptions {
     pub home: PathBuf,
     /// A fixed port, or `None` for a free one.
     pub port: Option<u16>,
-    /// Seconds between blocks; `None`: a block per transaction.
+    /// Seconds between blocks; `None`: a block per transaction, and then nothing becomes final until more follow.
     pub block_seconds: Option<u64>,
     /// A file in which the chain is kept from one run to the next. It is written when the process is asked to end and every
     /// few seconds; on Windows, where it cannot be asked, only the latter.
@@ -86,6 +84,8 @@ impl Anvil {
             .args(["--chain-id", &LOCAL_CHAIN_ID.to_string()])
             // No account of a published mnemonic holds coin here: operators get theirs by `set_coin_balance`.
             .args(["--accounts", "0", "--color", "never"])
+            // Blocks count as final after two more instead of 64, so that a withdrawal is seen to its end.
+            .args(["--slots-in-an-epoch", "1"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

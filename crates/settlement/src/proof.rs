@@ -47,7 +47,7 @@ impl<'a> AccountProof<'a> {
         );
         let path = Nibbles::unpack(keccak256(address.as_bytes()));
         let nodes = nodes(answer, "accountProof")?;
-        verify_proof(state_root, path, Some(alloy_rlp_encode(&account)), nodes.iter())
+        verify_proof(state_root, path, Some(alloy::rlp::encode(account)), nodes.iter())
             .map_err(|_| ProofError::Account { account: address })?;
         Ok(Self { answer, address, account })
     }
@@ -68,7 +68,7 @@ impl<'a> AccountProof<'a> {
             return Err(ProofError::WrongSlot.into());
         }
         let value = word(entry, "value")?;
-        let expected = (!value.is_zero()).then(|| alloy_rlp_encode(&value));
+        let expected = (!value.is_zero()).then(|| alloy::rlp::encode(value));
         let nodes = nodes(entry, "proof")?;
         verify_proof(self.account.storage_root, Nibbles::unpack(keccak256(slot)), expected, nodes.iter())
             .map_err(|_| ProofError::Storage { account: self.address })?;
@@ -92,10 +92,6 @@ pub(crate) fn mapping_slot(account: Address, base: u64) -> B256 {
     key[12..32].copy_from_slice(account.as_bytes());
     key[56..].copy_from_slice(&base.to_be_bytes());
     keccak256(key)
-}
-
-fn alloy_rlp_encode(value: &impl alloy::rlp::Encodable) -> Vec<u8> {
-    alloy::rlp::encode(value)
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> Result<&'a str, RpcError> {

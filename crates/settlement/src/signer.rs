@@ -35,7 +35,7 @@ impl Signer {
         Ok(Self { inner, address })
     }
 
-    /// A fresh key from the operating system's randomness, for operators of a local network and for tests.
+    /// A fresh key from a generator that the operating system seeds, for operators of a local network and for tests.
     #[must_use]
     pub fn random() -> Self {
         let inner = PrivateKeySigner::random();

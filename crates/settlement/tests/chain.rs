@@ -616,6 +616,46 @@ async fn two_honest_endpoints_outvote_a_liar_and_two_liars_stop_everything() {
 }
 
 #[tokio::test]
+async fn two_relayers_with_one_order_pay_once_and_the_slower_one_learns_it() {
+    let Some(s) = stage().await else { return };
+    let c = s.contracts();
+    s.deposit("1000").await;
+    let tree = tree(&[(&s.alice, "12.5"), (&s.bob, "7")]);
+    s.settle(&tree).await;
+    let outside = Signer::random().address();
+    let order = s.order(&s.alice, outside, "10", "0.25", u64::MAX).await;
+    let signature = order.sign(c, &s.alice).expect("signs");
+    let proof = tree.proof(s.alice.address()).expect("in the tree");
+    let call = calls::claim_to(c, &order, tokens("12.5"), &proof, &signature);
+    // Both looked before either sent: neither could know.
+    let named = s.chain.prepare(&s.relayer, &call).await.expect("prepares");
+    let other = s.chain.prepare(&s.publisher, &call).await.expect("prepares");
+    s.chain.send(&other).await.expect("sends");
+    s.chain.send(&named).await.expect("sends");
+    assert!(s.chain.wait(other.hash, at_once).await.expect("mined").succeeded);
+    let late = s.chain.wait(named.hash, at_once).await.expect("mined");
+    assert!(!late.succeeded && late.events.is_empty(), "the second did nothing: {late:?}");
+    assert_eq!(s.balance(outside).await, order.amount, "paid once");
+    assert_eq!(
+        s.balance(s.relayer.address()).await,
+        order.fee,
+        "the fee is the named relayer's, whoever submits"
+    );
+}
+
+#[tokio::test]
+async fn a_block_becomes_final_after_two_more() {
+    let Some(s) = stage().await else { return };
+    let latest = s.chain.block(Tag::Latest).await.expect("a block");
+    for _ in 0..2 {
+        mine(&*s.rpc).await.expect("mines");
+    }
+    let last = s.chain.block(Tag::Finalized).await.expect("a final block");
+    assert_eq!((last.number, last.hash), (latest.number, latest.hash));
+    assert!(s.chain.prove_account(s.alice.address(), &last).await.is_ok(), "proofs reach back to it");
+}
+
+#[tokio::test]
 async fn waiting_ends_when_the_caller_says_so() {
     let Some(s) = stage().await else { return };
     let unknown = settlement::TxHash([5; 32]);
