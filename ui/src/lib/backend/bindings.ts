@@ -1,0 +1,1172 @@
+// Made from crates/protocol/src/local.rs by `cargo xtask bindings`. Changes belong there.
+
+/**
+ * For how long sharing pauses.
+ */
+export type Snooze = "minutes15" | "hour1" | "hours4" | "until_tomorrow" | "until_resume";
+
+/**
+ * An instant: milliseconds since 1970-01-01T00:00:00Z. Fields of this type end in `_at`.
+ */
+export type UnixMillis = number;
+
+/**
+ * Forms of an export.
+ */
+export type ExportFormat = "csv" | "json";
+
+/**
+ * Light or dark.
+ */
+export type Appearance = "system" | "light" | "dark";
+
+/**
+ * The owner's rules. Every change takes effect at once.
+ */
+export type Preferences = { 
+/**
+ * Sharing at all.
+ */
+enabled: boolean, 
+/**
+ * Idle time before the card is shared, in seconds, 0 to 7200.
+ */
+idle_after_seconds: number, 
+/**
+ * Share of the card, percent, 10 to 100.
+ */
+card_percent: number, 
+/**
+ * Warmest card, °C, 50 to 95.
+ */
+max_celsius: number, 
+/**
+ * Other programs' processor use above which sharing pauses, percent, 5 to 100.
+ */
+max_other_cpu_percent: number, 
+/**
+ * Whether to share on battery.
+ */
+on_battery: boolean, 
+/**
+ * Programs that pause sharing while they run.
+ */
+exclusive_programs: Array<string>, 
+/**
+ * Hours of the week in which sharing is allowed: 7 days from Monday, bit n = hour n.
+ */
+hours: [number, number, number, number, number, number, number], 
+/**
+ * Upload limit in kbit/s; 0 means 75 % of the measured line.
+ */
+upload_kbits: number, 
+/**
+ * Most data a month, in MB; 0 means no limit.
+ */
+month_mbytes: number, 
+/**
+ * Free disk that stays free, in MB.
+ */
+min_free_disk_mbytes: number, 
+/**
+ * Price of electricity in thousandths of the currency per kWh, where the owner said it.
+ */
+electricity_milli_per_kwh: number | null, 
+/**
+ * Value of one token in thousandths of the same currency, where the owner said it.
+ */
+token_milli: number | null, 
+/**
+ * Power of the card while sharing, on top, in watts, where it cannot be read and the owner said it.
+ */
+watts: number | null, 
+/**
+ * Language: a BCP 47 tag, or empty for the system's.
+ */
+language: string, 
+/**
+ * Appearance of the window.
+ */
+appearance: Appearance, 
+/**
+ * Start with the session.
+ */
+autostart: boolean, };
+
+/**
+ * A passphrase or recovery words in transit: wiped when dropped, never printed.
+ */
+export type SecretText = string;
+
+/**
+ * The owner's decision in the vault window.
+ */
+export type VaultDecision = { "decision": "cancel" } | { "decision": "create", 
+/**
+ * New passphrase.
+ */
+passphrase: SecretText, 
+/**
+ * 12 or 24.
+ */
+words: number, } | { "decision": "restore", 
+/**
+ * The words, separated by spaces.
+ */
+words: SecretText, 
+/**
+ * New passphrase.
+ */
+passphrase: SecretText, } | { "decision": "withdraw", 
+/**
+ * Digest of the quote shown.
+ */
+quote: string, 
+/**
+ * The passphrase.
+ */
+passphrase: SecretText, } | { "decision": "show_words", 
+/**
+ * The passphrase.
+ */
+passphrase: SecretText, } | { "decision": "check_words", 
+/**
+ * In the order asked.
+ */
+answers: [SecretText, SecretText, SecretText], };
+
+/**
+ * What the vault window is opened for.
+ */
+export type VaultPurpose = { "purpose": "create" } | { "purpose": "restore" } | { "purpose": "withdraw", 
+/**
+ * [`Quote::id`].
+ */
+quote: string, } | { "purpose": "backup" };
+
+/**
+ * What a client may ask. Commands that move money or show secrets need [`Role::Vault`].
+ */
+export type Command = { "command": "watch_status" } | { "command": "watch_picture" } | { "command": "status" } | { "command": "snooze", 
+/**
+ * For how long.
+ */
+span: Snooze, } | { "command": "resume" } | { "command": "share_now" } | { "command": "preferences" } | { "command": "set_preferences", 
+/**
+ * All of them.
+ */
+preferences: Preferences, } | { "command": "measure" } | { "command": "cancel_measure" } | { "command": "finish_welcome", 
+/**
+ * Whether Hearth starts with the session.
+ */
+autostart: boolean, } | { "command": "earnings", 
+/**
+ * First instant.
+ */
+from_at: UnixMillis, } | { "command": "statement" } | { "command": "privacy", 
+/**
+ * First instant.
+ */
+from_at: UnixMillis, } | { "command": "journal", 
+/**
+ * In which form.
+ */
+format: ExportFormat, } | { "command": "wallet" } | { "command": "quote", 
+/**
+ * Recipient as typed.
+ */
+to: string, 
+/**
+ * Amount as typed, in tokens with a decimal point; empty withdraws all.
+ */
+amount: string, } | { "command": "open_vault", 
+/**
+ * Which decision.
+ */
+purpose: VaultPurpose, } | { "command": "join_network", 
+/**
+ * Path of the file.
+ */
+path: string, } | { "command": "vault_view" } | { "command": "vault_decide", 
+/**
+ * The decision with its secrets.
+ */
+decision: VaultDecision, } | { "command": "open_window" } | { "command": "quit" };
+
+/**
+ * Amounts in tokens as decimal text with all digits; `net` may start with a minus sign.
+ */
+export type Money = { 
+/**
+ * Unit, for example `EMBER`.
+ */
+unit: string, 
+/**
+ * Credit by receipts.
+ */
+paid: string, 
+/**
+ * Electricity in tokens, where power and both prices are known.
+ */
+electricity: string | null, 
+/**
+ * Paid less electricity, where electricity is known.
+ */
+net: string | null, };
+
+/**
+ * Why a heartbeat got no lease.
+ */
+export type NoWork = "none_offered" | "enough_leased" | "device_class" | "suspended";
+
+/**
+ * For what credit is given. Bare availability, claims of hardware and benchmarks are never credited.
+ */
+export type CreditKind = "computed" | "audited" | "delivered" | "held" | "revoked";
+
+/**
+ * One receipt.
+ */
+export type ReceiptView = { 
+/**
+ * Position in the chain.
+ */
+sequence: number, 
+/**
+ * When it was written.
+ */
+issued_at: UnixMillis, 
+/**
+ * When it is final.
+ */
+matures_at: UnixMillis, 
+/**
+ * For what.
+ */
+kind: CreditKind, 
+/**
+ * Title of the job.
+ */
+title: string, 
+/**
+ * Accepted slices.
+ */
+slices: number, 
+/**
+ * Amount in tokens, all digits, with a minus sign when taken back.
+ */
+amount: string, };
+
+/**
+ * One local day.
+ */
+export type EarningsDay = { 
+/**
+ * Local date, `2026-11-23`.
+ */
+date: string, 
+/**
+ * Time the card shared, in seconds.
+ */
+shared_seconds: number, 
+/**
+ * The day's amounts.
+ */
+money: Money, 
+/**
+ * When the last receipt of the day is final.
+ */
+final_at: UnixMillis | null, 
+/**
+ * Receipts, latest first.
+ */
+receipts: Array<ReceiptView>, };
+
+/**
+ * The earnings page.
+ */
+export type Earnings = { 
+/**
+ * Sum of the span.
+ */
+sum: Money, 
+/**
+ * Latest day first.
+ */
+days: Array<EarningsDay>, 
+/**
+ * Why the present day has nothing, where that is so.
+ */
+no_work: NoWork | null, };
+
+/**
+ * What left today, by the journal.
+ */
+export type SentToday = { 
+/**
+ * Bytes sent.
+ */
+sent_bytes: number, 
+/**
+ * Bytes received.
+ */
+received_bytes: number, };
+
+/**
+ * Failures of local requests.
+ */
+export type ErrorCode = "other_build" | "bad_token" | "not_allowed" | "malformed" | "busy" | "preference" | "wallet_missing" | "wallet_unreadable" | "wallet_exists" | "wrong_passphrase" | "weak_passphrase" | "bad_words" | "quiz_failed" | "address_malformed" | "address_checksum" | "address_forbidden" | "amount_malformed" | "amount_too_precise" | "amount_above_balance" | "amount_below_fee" | "withdrawal_pending" | "quote_expired" | "chain_unreachable" | "wrong_chain" | "unknown_contract" | "coordinator_unreachable" | "coordinator_version" | "profile_signature" | "profile_counter" | "profile_expired" | "profile_unreadable" | "disk_full" | "preferences_unreadable" | "journal_unreadable" | "no_driver" | "no_display" | "internal";
+
+/**
+ * A failure that a person can act on; the page has a sentence for each code.
+ */
+export type LocalError = { 
+/**
+ * Which failure.
+ */
+code: ErrorCode, 
+/**
+ * For support and logs; never shown alone.
+ */
+detail: string, };
+
+/**
+ * A graphics adapter as its driver names it.
+ */
+export type Adapter = { 
+/**
+ * Name, for example "NVIDIA GeForce RTX 3060".
+ */
+name: string, 
+/**
+ * `vulkan`, `metal` or `dx12`.
+ */
+backend: string, 
+/**
+ * Driver name and version.
+ */
+driver: string, 
+/**
+ * PCI vendor.
+ */
+vendor_id: number, 
+/**
+ * PCI device.
+ */
+device_id: number, 
+/**
+ * Whether the "card" is the processor.
+ */
+software: boolean, 
+/**
+ * Largest storage binding in bytes.
+ */
+max_binding_bytes: number, 
+/**
+ * Device memory in bytes where the driver tells.
+ */
+memory_bytes: number | null, };
+
+/**
+ * Steps of the measurement.
+ */
+export type BenchmarkStep = "opening" | "float" | "integer" | "memory" | "latency" | "download" | "upload";
+
+/**
+ * The measurement of this machine.
+ */
+export type Benchmark = { 
+/**
+ * Step that runs, none when it is over.
+ */
+running: BenchmarkStep | null, 
+/**
+ * Thousandths of the whole.
+ */
+permille: number, 
+/**
+ * When it ended.
+ */
+finished_at: UnixMillis | null, 
+/**
+ * What computes.
+ */
+adapter: Adapter | null, 
+/**
+ * 32-bit float multiply-adds, 10^9 operations per second.
+ */
+float_gops: number | null, 
+/**
+ * 32-bit integer multiply-adds, 10^9 operations per second.
+ */
+integer_gops: number | null, 
+/**
+ * Memory copy, 10^9 bytes per second.
+ */
+memory_gbytes: number | null, 
+/**
+ * Idle round trip to the coordinator in milliseconds.
+ */
+rtt_millis: number | null, 
+/**
+ * Upload in bit/s.
+ */
+up_bits_per_s: number | null, 
+/**
+ * Download in bit/s.
+ */
+down_bits_per_s: number | null, 
+/**
+ * Why a part is missing.
+ */
+error: LocalError | null, };
+
+/**
+ * A snooze.
+ */
+export type SnoozeView = { 
+/**
+ * Until when; empty means until the owner resumes.
+ */
+until_at: UnixMillis | null, };
+
+/**
+ * Why the card does not share. Serves for waiting (what is missing) and paused (who holds it).
+ */
+export type ReasonCode = "snoozed" | "not_welcomed" | "user_active" | "input_unknown" | "on_battery" | "power_unknown" | "schedule" | "fullscreen_app" | "exclusive_app" | "cpu_busy" | "gpu_busy" | "gpu_hot" | "disk_low" | "system_sleep" | "benchmarking" | "at_a_loss" | "starting" | "no_driver" | "software_driver" | "worker_failing" | "coordinator_unreachable" | "coordinator_version" | "no_work" | "device_suspended" | "journal_failing" | "turned_off";
+
+/**
+ * One reason why the card does not share, and what ends it.
+ */
+export type Reason = { 
+/**
+ * Which.
+ */
+code: ReasonCode, 
+/**
+ * Since when.
+ */
+since_at: UnixMillis, 
+/**
+ * When it ends at the earliest, where that is known.
+ */
+ends_at: UnixMillis | null, 
+/**
+ * The figure seen (a percentage, °C, minutes), where there is one.
+ */
+seen: number | null, 
+/**
+ * The limit that the figure is held against.
+ */
+limit: number | null, 
+/**
+ * Name of a program, where one is the reason.
+ */
+subject: string | null, };
+
+/**
+ * Something a person should know or do.
+ */
+export type Notice = { 
+/**
+ * Which.
+ */
+code: ErrorCode, 
+/**
+ * When it came up.
+ */
+at: UnixMillis, 
+/**
+ * A path or figure that belongs to it.
+ */
+detail: string, };
+
+/**
+ * The wallet in one line.
+ */
+export type WalletBrief = "none" | "not_backed_up" | "ready" | "unreadable";
+
+/**
+ * How far one wall holds.
+ */
+export type Wall = "full" | "partial" | "none";
+
+/**
+ * Which walls stand around a worker.
+ */
+export type Confinement = { 
+/**
+ * Files outside the driver's are out of reach.
+ */
+files: Wall, 
+/**
+ * Sockets cannot be opened.
+ */
+network: Wall, 
+/**
+ * Processes cannot be started.
+ */
+processes: Wall, 
+/**
+ * Memory is limited.
+ */
+memory: Wall, 
+/**
+ * The process ends with its parent.
+ */
+parent: Wall, };
+
+/**
+ * The graphics card now.
+ */
+export type CardLane = { 
+/**
+ * Whether it computes for others now.
+ */
+sharing: boolean, 
+/**
+ * The adapter, once a worker has opened it.
+ */
+adapter: Adapter | null, 
+/**
+ * Walls round the worker.
+ */
+confinement: Confinement | null, 
+/**
+ * Share of the card that may be used, percent.
+ */
+limit_percent: number, 
+/**
+ * Power in watts, where it can be read.
+ */
+watts: number | null, 
+/**
+ * Temperature in °C, where it can be read.
+ */
+celsius: number | null, 
+/**
+ * Bundles finished today.
+ */
+bundles_today: number, 
+/**
+ * Slices finished today.
+ */
+slices_today: number, 
+/**
+ * How long the last hand-back took, in milliseconds, as observed from outside the worker.
+ */
+yielded_in_millis: number | null, 
+/**
+ * 99th percentile of the hand-backs of 30 days, in milliseconds.
+ */
+yield_p99_millis: number | null, };
+
+/**
+ * The states of `look/README.md`.
+ */
+export type State = "sharing" | "sharing_upload" | "working_offline" | "waiting" | "paused" | "attention" | "off";
+
+/**
+ * The upload now.
+ */
+export type UploadLane = { 
+/**
+ * Whether files are delivered to other homes.
+ */
+sharing: boolean, 
+/**
+ * Measured uplink in bit/s.
+ */
+measured_bits_per_s: number | null, 
+/**
+ * The most that Hearth may use, in bit/s.
+ */
+limit_bits_per_s: number | null, };
+
+/**
+ * What kind of work it is; the app has a picture for some kinds.
+ */
+export type Family = "signal_search" | "benchmark" | "conformance" | "other";
+
+/**
+ * A found line.
+ */
+export type HitView = { 
+/**
+ * Frequency in Hz.
+ */
+frequency_hz: number, 
+/**
+ * Drift in micro-Hz per second.
+ */
+drift_micro_hz_s: number, 
+/**
+ * Signal to noise in thousandths.
+ */
+snr_milli: number, };
+
+/**
+ * What is being computed.
+ */
+export type Work = { 
+/**
+ * Title of the program.
+ */
+title: string, 
+/**
+ * What it is for and for whom.
+ */
+purpose: string, 
+/**
+ * Name of the publisher in the network's profile.
+ */
+publisher: string, 
+/**
+ * Which picture fits.
+ */
+family: Family, 
+/**
+ * Slices of the bundle that are done.
+ */
+slices_done: number, 
+/**
+ * Slices of the bundle.
+ */
+slices_total: number, 
+/**
+ * Thousandths of the present slice.
+ */
+slice_permille: number, 
+/**
+ * Lines found so far in this bundle.
+ */
+hits: Array<HitView>, 
+/**
+ * Price of one accepted slice, token as decimal text.
+ */
+price_per_slice: string, 
+/**
+ * Until when the result is due.
+ */
+deadline_at: UnixMillis, };
+
+/**
+ * Everything that window, tray and terminal show of the present.
+ */
+export type Status = { 
+/**
+ * When this was true.
+ */
+at: UnixMillis, 
+/**
+ * Name of the network.
+ */
+network: string, 
+/**
+ * The one state.
+ */
+state: State, 
+/**
+ * Since when.
+ */
+since_at: UnixMillis, 
+/**
+ * Every reason that applies now, the headline first; empty while sharing.
+ */
+reasons: Array<Reason>, 
+/**
+ * The graphics card's lane.
+ */
+card: CardLane, 
+/**
+ * The upload's lane.
+ */
+upload: UploadLane, 
+/**
+ * What left the machine today.
+ */
+sent_today: SentToday, 
+/**
+ * The present work, kept while paused.
+ */
+work: Work | null, 
+/**
+ * Today's earnings.
+ */
+today: Money, 
+/**
+ * Until when a snooze lasts; `until_at` empty means until resume.
+ */
+snooze: SnoozeView | null, 
+/**
+ * The measurement, running or last.
+ */
+benchmark: Benchmark | null, 
+/**
+ * Whether Welcome is done.
+ */
+welcomed: boolean, 
+/**
+ * Notices that stay until they are dealt with.
+ */
+notices: Array<Notice>, 
+/**
+ * The wallet in brief.
+ */
+wallet: WalletBrief, };
+
+/**
+ * A price for a withdrawal; nothing is signed yet.
+ */
+export type Quote = { 
+/**
+ * Digest of all terms, hex.
+ */
+id: string, 
+/**
+ * Checksummed recipient.
+ */
+to: string, 
+/**
+ * What leaves the balance.
+ */
+total: string, 
+/**
+ * Fee of the relayer, exact.
+ */
+fee: string, 
+/**
+ * What arrives, exact.
+ */
+arrives: string, 
+/**
+ * Unit of the amounts.
+ */
+unit: string, 
+/**
+ * Until when the price holds.
+ */
+expires_at: UnixMillis, 
+/**
+ * Whether the address was typed without its checksum.
+ */
+unchecked_address: boolean, };
+
+/**
+ * earned here + earned on other devices + received otherwise = balance + withdrawn + fees + pending, in tokens.
+ */
+export type BalanceIdentity = { 
+/**
+ * By this device's receipts.
+ */
+earned_here: string, 
+/**
+ * By other devices bound to the same address.
+ */
+earned_elsewhere: string, 
+/**
+ * Came to the address in other ways.
+ */
+received: string, 
+/**
+ * Ready to withdraw.
+ */
+balance: string, 
+/**
+ * Has left to outside addresses.
+ */
+withdrawn: string, 
+/**
+ * Paid to relayers.
+ */
+fees: string, 
+/**
+ * Still checking, or not yet in a closed epoch.
+ */
+pending: string, };
+
+/**
+ * Where a withdrawal stands.
+ */
+export type WithdrawalState = "signed" | "sent" | "included" | "final" | "expired" | "dropped";
+
+/**
+ * One withdrawal.
+ */
+export type WithdrawalView = { 
+/**
+ * Nonce as hex: its identity.
+ */
+id: string, 
+/**
+ * When it was confirmed by the owner.
+ */
+at: UnixMillis, 
+/**
+ * Checksummed recipient.
+ */
+to: string, 
+/**
+ * What arrives, in tokens.
+ */
+amount: string, 
+/**
+ * Fee, in tokens.
+ */
+fee: string, 
+/**
+ * Where it stands.
+ */
+state: WithdrawalState, 
+/**
+ * Transaction hash, once there is one.
+ */
+transaction: string | null, 
+/**
+ * Block that holds it.
+ */
+block: number | null, };
+
+/**
+ * The wallet page.
+ */
+export type WalletView = { 
+/**
+ * State of the file.
+ */
+brief: WalletBrief, 
+/**
+ * Checksummed address.
+ */
+address: string | null, 
+/**
+ * Unit of the amounts.
+ */
+unit: string, 
+/**
+ * The identity that always adds up, where the chain could be read.
+ */
+balance: BalanceIdentity | null, 
+/**
+ * When the chain was read and proved.
+ */
+proved_at: UnixMillis | null, 
+/**
+ * Fee of one withdrawal, token as decimal text, where the coordinator told it.
+ */
+fee: string | null, 
+/**
+ * Withdrawals, latest first.
+ */
+withdrawals: Array<WithdrawalView>, 
+/**
+ * Why the balance is missing.
+ */
+error: LocalError | null, };
+
+/**
+ * What the vault window shows.
+ */
+export type VaultView = { "view": "create", 
+/**
+ * Language of the window.
+ */
+language: string, 
+/**
+ * Appearance of the window.
+ */
+appearance: Appearance, 
+/**
+ * A passphrase of six words that may be taken.
+ */
+suggestion: SecretText, } | { "view": "restore", 
+/**
+ * Language of the window.
+ */
+language: string, 
+/**
+ * Appearance of the window.
+ */
+appearance: Appearance, } | { "view": "withdraw", 
+/**
+ * Language of the window.
+ */
+language: string, 
+/**
+ * Appearance of the window.
+ */
+appearance: Appearance, 
+/**
+ * The terms.
+ */
+quote: Quote, 
+/**
+ * Name and id of the chain.
+ */
+chain: string, } | { "view": "backup", 
+/**
+ * Language of the window.
+ */
+language: string, 
+/**
+ * Appearance of the window.
+ */
+appearance: Appearance, 
+/**
+ * Which three words (from 1) are asked back.
+ */
+ask: [number, number, number], };
+
+/**
+ * One sending.
+ */
+export type EgressView = { 
+/**
+ * When it began.
+ */
+at: UnixMillis, 
+/**
+ * Code of the purpose.
+ */
+purpose: string, 
+/**
+ * Host and port.
+ */
+destination: string, 
+/**
+ * What it was about.
+ */
+object: string, 
+/**
+ * Bytes sent.
+ */
+sent_bytes: number, 
+/**
+ * Bytes received.
+ */
+received_bytes: number, 
+/**
+ * Whether the count is a ceiling because the program ended in the middle.
+ */
+estimated: boolean, };
+
+/**
+ * One hour.
+ */
+export type PrivacyHour = { 
+/**
+ * Its first instant.
+ */
+at: UnixMillis, 
+/**
+ * Bytes sent.
+ */
+sent_bytes: number, 
+/**
+ * Bytes received.
+ */
+received_bytes: number, };
+
+/**
+ * Sum of one purpose and destination.
+ */
+export type PrivacyRow = { 
+/**
+ * Code of the purpose.
+ */
+purpose: string, 
+/**
+ * Host and port.
+ */
+destination: string, 
+/**
+ * Bytes sent.
+ */
+sent_bytes: number, 
+/**
+ * Bytes received.
+ */
+received_bytes: number, 
+/**
+ * Number of sendings.
+ */
+count: number, };
+
+/**
+ * The privacy page.
+ */
+export type Privacy = { 
+/**
+ * Bytes sent in the span.
+ */
+sent_bytes: number, 
+/**
+ * Bytes received in the span.
+ */
+received_bytes: number, 
+/**
+ * What left, by purpose and destination, largest first.
+ */
+rows: Array<PrivacyRow>, 
+/**
+ * Sent and received per hour of the span, oldest first.
+ */
+hours: Array<PrivacyHour>, 
+/**
+ * The last single sendings, latest first.
+ */
+latest: Array<EgressView>, 
+/**
+ * Size of the journal in bytes.
+ */
+journal_bytes: number, };
+
+/**
+ * What comes back.
+ */
+export type Answer = { "answer": "done" } | { "answer": "status", 
+/**
+ * All of it.
+ */
+status: Status, } | { "answer": "preferences", 
+/**
+ * All of them.
+ */
+preferences: Preferences, } | { "answer": "earnings", 
+/**
+ * The page.
+ */
+earnings: Earnings, } | { "answer": "text", 
+/**
+ * Suggested name.
+ */
+file_name: string, 
+/**
+ * Contents.
+ */
+text: string, } | { "answer": "privacy", 
+/**
+ * The page.
+ */
+privacy: Privacy, } | { "answer": "wallet", 
+/**
+ * The page.
+ */
+wallet: WalletView, } | { "answer": "quote", 
+/**
+ * The price.
+ */
+quote: Quote, } | { "answer": "vault", 
+/**
+ * The decision.
+ */
+view: VaultView, } | { "answer": "words", 
+/**
+ * 12 or 24 words.
+ */
+words: SecretText, };
+
+/**
+ * A found line in the picture.
+ */
+export type Mark = { 
+/**
+ * The line.
+ */
+hit: HitView, 
+/**
+ * Column in the first row.
+ */
+first_column: number, 
+/**
+ * Column in the last row.
+ */
+last_column: number, };
+
+/**
+ * The spectrum of one finished slice.
+ */
+export type SearchedSlice = { 
+/**
+ * Frequency of the left edge in Hz.
+ */
+left_hz: number, 
+/**
+ * Frequency of the right edge in Hz.
+ */
+right_hz: number, 
+/**
+ * Largest level in a few columns, 0 to 255.
+ */
+levels: Array<number>, 
+/**
+ * Whether a line was found in it.
+ */
+hit: boolean, };
+
+/**
+ * A picture of the slice at hand: levels of a waterfall, and a spectrum of what has been searched.
+ */
+export type Picture = { 
+/**
+ * Columns: frequency, left to right ascending.
+ */
+columns: number, 
+/**
+ * Rows: one per spectrum, first on top.
+ */
+rows: number, 
+/**
+ * `rows * columns` levels, 0 to 255, base64.
+ */
+levels: string, 
+/**
+ * Frequency of the left edge in Hz.
+ */
+left_hz: number, 
+/**
+ * Frequency of the right edge in Hz.
+ */
+right_hz: number, 
+/**
+ * Time from the first to the last row in milliseconds.
+ */
+span_millis: number, 
+/**
+ * The line found in this window, with its columns in the first and last row.
+ */
+mark: Mark | null, 
+/**
+ * One entry per finished slice of the bundle.
+ */
+searched: Array<SearchedSlice>, };
+
+/**
+ * Who a client is.
+ */
+export type Role = { "role": "window" } | { "role": "terminal" } | { "role": "vault", 
+/**
+ * One-time token from the inherited pipe, hex.
+ */
+token: string, };
+
+/**
+ * What a client sends.
+ */
+export type ClientFrame = { "type": "hello", 
+/**
+ * Build of the client; must equal the agent's.
+ */
+build: string, 
+/**
+ * What it is.
+ */
+role: Role, } | { "type": "request", 
+/**
+ * Chosen by the client, echoed in the answer.
+ */
+id: number, 
+/**
+ * What is asked.
+ */
+command: Command, };

@@ -1,0 +1,252 @@
+// A scripted agent for component tests and for looking at the page in a plain browser. It never ships: `main.ts` only
+// reaches it outside production builds.
+
+import type { Backend, Connection, Listener } from './backend';
+import type {
+  Answer, Benchmark, Command, Earnings, EarningsDay, LocalError, Picture, Preferences, Privacy, Quote, Reason, State, Status,
+  WalletView,
+} from './bindings';
+
+export const NOW = Date.UTC(2026, 10, 17, 22, 22, 0);
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+export function samplePicture(done = 41): Picture {
+  const columns = 360;
+  const rows = 16;
+  // A fixed sequence: the picture is the same in each test.
+  let seed = 42;
+  const noise = () => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return 62 + (seed % 23);
+  };
+  const cells = new Uint8Array(columns * rows);
+  for (let row = 0; row < rows; row += 1) {
+    for (let column = 0; column < columns; column += 1) {
+      const away = Math.abs(column - (186 - (row * 38) / 15));
+      cells[row * columns + column] = away < 1.2 ? 245 : away < 2.5 ? 190 : away < 4 ? 100 : noise();
+    }
+  }
+  return {
+    columns,
+    rows,
+    levels: btoa(String.fromCharCode(...cells)),
+    left_hz: 8_419_296_500,
+    right_hz: 8_419_297_500,
+    span_millis: 292_000,
+    mark: { hit: { frequency_hz: 8_419_297_028, drift_micro_hz_s: -373_000, snr_milli: 245_700 }, first_column: 186, last_column: 148 },
+    searched: Array.from({ length: done }, (_, index) => ({
+      left_hz: 8_419_253_000 + index * 1_422,
+      right_hz: 8_419_253_000 + (index + 1) * 1_422,
+      levels: Array.from({ length: 6 }, (_, at) => (index === 30 && at === 3 ? 250 : index === 15 && at === 1 ? 140 : 40 + (noise() % 3))),
+      hit: index === 30 || index === 15,
+    })),
+  };
+}
+
+export function sampleReason(code: Reason['code'], rest: Partial<Reason> = {}): Reason {
+  return { code, since_at: NOW - 5 * MINUTE, ends_at: null, seen: null, limit: null, subject: null, ...rest };
+}
+
+export const benchmark: Benchmark = {
+  running: null, permille: 1000, finished_at: NOW - HOUR,
+  adapter: {
+    name: 'NVIDIA GeForce RTX 3060', backend: 'vulkan', driver: 'nvidia 570.86', vendor_id: 0x10de, device_id: 0x2503,
+    software: false, max_binding_bytes: 2_147_483_648, memory_bytes: 12_884_901_888,
+  },
+  float_gops: 12_740, integer_gops: 6_380, memory_gbytes: 332, rtt_millis: 18.4, up_bits_per_s: 18_000_000,
+  down_bits_per_s: 94_000_000, error: null,
+};
+
+export function sampleStatus(state: State = 'sharing', reasons: Reason[] = []): Status {
+  const working = state === 'sharing' || state === 'working_offline';
+  return {
+    at: NOW, network: 'Local network', state, since_at: NOW - 24 * MINUTE, reasons,
+    card: {
+      sharing: working, adapter: benchmark.adapter,
+      confinement: { files: 'full', network: 'full', processes: 'full', memory: 'full', parent: 'full' },
+      limit_percent: 80, watts: working ? 96 : 12, celsius: working ? 61 : 44, bundles_today: 3, slices_today: 173,
+      yielded_in_millis: 9.2, yield_p99_millis: 31,
+    },
+    upload: { sharing: false, measured_bits_per_s: 18_000_000, limit_bits_per_s: 13_500_000 },
+    sent_today: { sent_bytes: 21_306_448, received_bytes: 402_113_009 },
+    work: {
+      title: 'Signal search',
+      purpose: 'Looking for narrow radio signals in a telescope recording',
+      publisher: 'Open Sky Archive', family: 'signal_search', slices_done: 41, slices_total: 64, slice_permille: 420,
+      hits: [
+        { frequency_hz: 8_419_297_028, drift_micro_hz_s: -373_000, snr_milli: 245_700 },
+        { frequency_hz: 8_419_274_374, drift_micro_hz_s: -392_000, snr_milli: 31_200 },
+      ],
+      price_per_slice: '0.000175', deadline_at: NOW + 3 * HOUR,
+    },
+    today: { unit: 'EMBER', paid: '0.321', electricity: '0.137', net: '0.184' },
+    snooze: null, benchmark, welcomed: true, notices: [], wallet: 'ready',
+  };
+}
+
+export const preferences: Preferences = {
+  enabled: true, idle_after_seconds: 120, card_percent: 80, max_celsius: 75, max_other_cpu_percent: 40, on_battery: false,
+  exclusive_programs: ['blender', 'obs'],
+  hours: [0xc1ffff, 0xc1ffff, 0xc1ffff, 0xc1ffff, 0xc1ffff, 0xffffff, 0xffffff],
+  upload_kbits: 0, month_mbytes: 150_000, min_free_disk_mbytes: 5_000, electricity_milli_per_kwh: 280, token_milli: 940,
+  watts: null, language: 'en', appearance: 'light', autostart: true,
+};
+
+const money = (paid: string, electricity: string, net: string) => ({ unit: 'EMBER', paid, electricity, net });
+
+export function sampleEarnings(): Earnings {
+  const figures: [string, string, string][] = [
+    ['0.321', '0.137', '0.184'], ['0.2212', '0.0826', '0.1386'], ['0.446', '0.1914', '0.2546'], ['0.4313', '0.183', '0.2483'],
+    ['0.1822', '0.0739', '0.1083'], ['0', '0', '0'], ['0.4107', '0.1753', '0.2354'],
+  ];
+  const days: EarningsDay[] = figures.map(([paid, electricity, net], index) => ({
+    date: `2026-11-${17 - index}`,
+    shared_seconds: paid === '0' ? 0 : 17_220 - index * 1300,
+    money: money(paid, electricity, net),
+    final_at: paid === '0' ? null : NOW + (7 - index) * 24 * HOUR,
+    receipts: paid === '0' ? [] : [
+      { sequence: 25 - index, issued_at: NOW - 10 * MINUTE, matures_at: NOW + 168 * HOUR, kind: 'computed', title: 'Signal search', slices: 64, amount: '0.0112' },
+      { sequence: 24 - index, issued_at: NOW - 33 * MINUTE, matures_at: NOW + 168 * HOUR, kind: 'audited', title: 'Signal search', slices: 9, amount: '0.0016' },
+    ],
+  }));
+  return { sum: money('2.0124', '0.8432', '1.1692'), days, no_work: null };
+}
+
+export function samplePrivacy(): Privacy {
+  return {
+    sent_bytes: 25_232_500, received_bytes: 402_113_009,
+    rows: [
+      { purpose: 'result', destination: 'coordinator.hearth.example:443', sent_bytes: 21_306_448, received_bytes: 88_210, count: 174 },
+      { purpose: 'coordinator', destination: 'coordinator.hearth.example:443', sent_bytes: 3_692_336, received_bytes: 1_204_118, count: 2_880 },
+      { purpose: 'chain_rpc', destination: 'rpc.hearth.example:443', sent_bytes: 214_772, received_bytes: 918_002, count: 311 },
+      { purpose: 'work_input', destination: 'coordinator.hearth.example:443', sent_bytes: 18_944, received_bytes: 399_902_679, count: 12 },
+    ],
+    hours: Array.from({ length: 23 }, (_, hour) => ({
+      at: NOW - (22 - hour) * HOUR,
+      sent_bytes: hour < 6 ? 2_100_000 + hour * 160_000 : hour > 20 ? 4_800_000 : hour === 16 ? 610_000 : 41_000,
+      received_bytes: 17_000_000,
+    })),
+    latest: [
+      { at: NOW - MINUTE, purpose: 'result', destination: 'coordinator.hearth.example:443', object: 'bundle 7be104c9', sent_bytes: 2_318, received_bytes: 212, estimated: false },
+      { at: NOW - 3 * MINUTE, purpose: 'coordinator', destination: 'coordinator.hearth.example:443', object: 'heartbeat', sent_bytes: 412, received_bytes: 380, estimated: true },
+    ],
+    journal_bytes: 14_200_000,
+  };
+}
+
+export function sampleWallet(): WalletView {
+  return {
+    brief: 'not_backed_up', address: '0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266', unit: 'EMBER',
+    balance: {
+      earned_here: '18.624', earned_elsewhere: '0', received: '0', balance: '6.0902', withdrawn: '10.494', fees: '0.006', pending: '2.0338',
+    },
+    proved_at: NOW - 2 * MINUTE, fee: '0.0031',
+    withdrawals: [
+      { id: 'a1', at: NOW - 72 * HOUR, to: '0x70997970C51812dc3A010C7d01b50e0d17dc79C8', amount: '3.498', fee: '0.002', state: 'final', transaction: '0xabc', block: 38_201_774 },
+      { id: 'a0', at: NOW - 480 * HOUR, to: '0x70997970C51812dc3A010C7d01b50e0d17dc79C8', amount: '4.998', fee: '0.002', state: 'dropped', transaction: null, block: null },
+    ],
+    error: null,
+  };
+}
+
+export interface Scene {
+  status?: Status;
+  connection?: Connection;
+  picture?: Picture | null;
+  preferences?: Preferences;
+  wallet?: WalletView;
+  earnings?: Earnings;
+  privacy?: Privacy;
+  /** Failures by command. */
+  failures?: Partial<Record<Command['command'], LocalError>>;
+  locale?: string;
+}
+
+export class Demo implements Backend {
+  readonly asked: Command[] = [];
+  readonly saved: { fileName: string; text: string }[] = [];
+  private listener: Listener | null = null;
+  status: Status;
+  preferences: Preferences;
+
+  constructor(readonly scene: Scene = {}) {
+    this.status = scene.status ?? sampleStatus();
+    this.preferences = scene.preferences ?? preferences;
+  }
+
+  async request(command: Command): Promise<Answer> {
+    this.asked.push(command);
+    const failure = this.scene.failures?.[command.command];
+    if (failure) throw failure;
+    switch (command.command) {
+      case 'preferences':
+        return { answer: 'preferences', preferences: this.preferences };
+      case 'set_preferences':
+        this.preferences = command.preferences;
+        return { answer: 'done' };
+      case 'earnings':
+        return { answer: 'earnings', earnings: this.scene.earnings ?? sampleEarnings() };
+      case 'privacy':
+        return { answer: 'privacy', privacy: this.scene.privacy ?? samplePrivacy() };
+      case 'wallet':
+        return { answer: 'wallet', wallet: this.scene.wallet ?? sampleWallet() };
+      case 'statement':
+        return { answer: 'text', file_name: 'hearth-statement.json', text: '{}' };
+      case 'journal':
+        return { answer: 'text', file_name: `hearth-journal.${command.format}`, text: 'at,purpose' };
+      case 'quote':
+        return { answer: 'quote', quote: this.quote(command.to, command.amount) };
+      case 'status':
+        return { answer: 'status', status: this.status };
+      case 'snooze':
+        this.push({
+          ...this.status, state: 'paused', reasons: [sampleReason('snoozed', { ends_at: NOW + HOUR })],
+          snooze: { until_at: NOW + HOUR }, card: { ...this.status.card, sharing: false },
+        });
+        return { answer: 'done' };
+      case 'resume':
+        this.push(sampleStatus());
+        return { answer: 'done' };
+      default:
+        return { answer: 'done' };
+    }
+  }
+
+  private quote(to: string, amount: string): Quote {
+    return {
+      id: '9c41e07d', to, total: amount || '6.0902', fee: '0.0031', arrives: amount === '5' ? '4.9969' : '6.0871', unit: 'EMBER',
+      expires_at: NOW + 5 * MINUTE, unchecked_address: false,
+    };
+  }
+
+  push(status: Status): void {
+    this.status = status;
+    this.listener?.status(status);
+  }
+
+  async watch(listener: Listener): Promise<() => void> {
+    this.listener = listener;
+    const connection = this.scene.connection ?? { state: 'connected' };
+    listener.connection(connection);
+    if (connection.state === 'connected') {
+      listener.status(this.status);
+      const picture = this.scene.picture === undefined ? samplePicture() : this.scene.picture;
+      if (picture) listener.picture(picture);
+    }
+    return () => {
+      this.listener = null;
+    };
+  }
+
+  async saveText(fileName: string, text: string): Promise<string> {
+    this.saved.push({ fileName, text });
+    return `~/Downloads/${fileName}`;
+  }
+
+  async painted(): Promise<void> {}
+
+  async locale(): Promise<string> {
+    return this.scene.locale ?? 'en';
+  }
+}

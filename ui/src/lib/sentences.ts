@@ -1,0 +1,82 @@
+// Sentences about the present: the same keys and values as `words` uses for tray and terminal.
+
+import { amount } from './amounts';
+import type { LocalError, Money, Reason, Status } from './backend/bindings';
+import { clock, megahertz, drift, moment, span } from './figures';
+import { has, t, type Values } from './words.svelte';
+
+function reasonValues(reason: Reason, now: number): Values {
+  return {
+    since: moment(reason.since_at, now),
+    ends: reason.ends_at === null ? 'none' : moment(reason.ends_at, now),
+    seen: reason.seen === null ? 'none' : String(reason.seen),
+    limit: reason.limit === null ? 'none' : String(reason.limit),
+    subject: reason.subject ?? 'none',
+  };
+}
+
+export function reasonName(reason: Reason): string {
+  return t(`reason-${reason.code}`);
+}
+
+export function reasonWhy(reason: Reason, now: number): string {
+  return t(`reason-${reason.code}.why`, reasonValues(reason, now));
+}
+
+export function reasonEnds(reason: Reason, now: number): string {
+  return t(`reason-${reason.code}.ends`, reasonValues(reason, now));
+}
+
+/** What a person can do about a reason, where there is something. */
+export function reasonDo(reason: Reason): string | null {
+  const key = `reason-${reason.code}.do`;
+  return has(key) ? t(key) : null;
+}
+
+export function stateTitle(status: Status): string {
+  const headline = status.reasons[0];
+  if (status.state === 'waiting' && headline) return t(`reason-${headline.code}.ready`);
+  return t(`state-${status.state}.title`);
+}
+
+export function stateShort(status: Status): string {
+  return t(`state-${status.state}`);
+}
+
+/** Why the state is what it is: the first reason where one speaks, else the state's own sentence. */
+export function stateWhy(status: Status, now: number): string {
+  const headline = status.reasons[0];
+  const spoken = status.state === 'paused' || status.state === 'waiting' || status.state === 'attention';
+  if (spoken && headline) return reasonWhy(headline, now);
+  return t(`state-${status.state}.why`, {
+    since: moment(status.since_at, now),
+    span: span(now - status.since_at),
+  });
+}
+
+/** What counts as today's sum: after electricity where that is known. */
+export function netOf(money: Money): string {
+  return money.net ?? money.paid;
+}
+
+export function signedNet(money: Money): string {
+  return amount(netOf(money), { signed: true });
+}
+
+export function hitsSentence(status: Status): string | null {
+  const work = status.work;
+  if (!work || work.family !== 'signal_search') return null;
+  const strongest = [...work.hits].sort((a, b) => b.snr_milli - a.snr_milli)[0];
+  if (!strongest) return t('hits-none');
+  return t('hits-found', {
+    count: work.hits.length,
+    frequency: megahertz(strongest.frequency_hz),
+    drift: drift(strongest.drift_micro_hz_s),
+  });
+}
+
+export function errorSentence(error: LocalError): string {
+  return t(`error-${error.code}`);
+}
+
+export { clock };
