@@ -134,6 +134,54 @@ contract DistributorTest is Fixture {
         distributor.claim(accounts[0], 10 ether, proof);
     }
 
+    function test_everything_that_moves_earnings_stops_in_a_pause() public {
+        uint256[] memory a = amounts4(10 ether, 10 ether, 0, 0);
+        settle(a);
+        token.transfer(accounts[0], 10 ether);
+        propose(amounts4(10 ether, 10 ether, 1 ether, 0));
+        vm.warp(block.timestamp + DELAY);
+        Distributor.Withdraw memory w = order(0, 5 ether, 1 ether, outside, relayer, 0);
+        bytes memory signature = signed(w, keys[0]);
+        (uint8 v, bytes32 r, bytes32 s) =
+            vm.sign(keys[0], receiveDigest(w.account, 6 ether, w.deadline, distributor.withdrawDigest(w)));
+        bytes32[] memory proof = proofOf(a, 0);
+        Distributor.Claim[] memory claims = new Distributor.Claim[](1);
+        claims[0] = Distributor.Claim(accounts[0], 10 ether, proof);
+        vm.prank(guardian);
+        distributor.pause();
+        vm.expectRevert(Distributor.IsPaused.selector);
+        distributor.claimMany(claims);
+        vm.expectRevert(Distributor.IsPaused.selector);
+        distributor.claimTo(w, 10 ether, proof, signature);
+        vm.expectRevert(Distributor.IsPaused.selector);
+        distributor.sendTo(w, v, r, s);
+        vm.expectRevert(Distributor.IsPaused.selector);
+        distributor.claimAndSendTo(w, 10 ether, proof, v, r, s);
+        vm.expectRevert(Distributor.IsPaused.selector);
+        distributor.activate();
+        // A veto and a revocation are what a pause is for.
+        vm.startPrank(guardian);
+        distributor.veto();
+        distributor.revoke(rootOf(a));
+        vm.stopPrank();
+    }
+
+    function test_a_tree_that_promises_more_than_its_total_pays_no_more_than_that() public {
+        uint256[] memory a = amounts4(60 ether, 60 ether, 0, 0);
+        bytes32 root = rootOf(a);
+        vm.prank(poster);
+        distributor.propose(1, root, 100 ether, bytes32("manifest"), none());
+        vm.warp(block.timestamp + DELAY);
+        distributor.activate();
+        distributor.claim(accounts[0], 60 ether, proofOf(a, 0));
+        bytes32[] memory proof = proofOf(a, 1);
+        vm.expectRevert(Distributor.ExceedsTotal.selector);
+        distributor.claim(accounts[1], 60 ether, proof);
+        Distributor.Withdraw memory w = order(1, 40 ether, 0, outside, relayer, 0);
+        distributor.claimTo(w, 60 ether, proof, signed(w, keys[1]));
+        assertEq(distributor.paid(), 100 ether, "all that was authorised");
+    }
+
     // -------------------------------------------------------------------------------------------- claims
 
     function test_a_missed_epoch_pays_in_full_and_a_second_claim_nothing() public {
@@ -409,6 +457,12 @@ contract DistributorTest is Fixture {
         distributor.refund(publishers[0], 351 ether, 650 ether, deadline, signature);
         signature = sign(0x101, refundDigest(publishers[0], 350 ether, 650 ether, deadline));
         vm.expectRevert(Distributor.WrongSigner.selector);
+        distributor.refund(publishers[0], 350 ether, 650 ether, deadline, signature);
+        signature = sign(posterKey, refundDigest(publishers[0], 350 ether, 650 ether, deadline));
+        vm.warp(deadline + 1);
+        vm.expectRevert(Distributor.Expired.selector);
+        distributor.refund(publishers[0], 350 ether, 650 ether, deadline, signature);
+        vm.warp(deadline);
         distributor.refund(publishers[0], 350 ether, 650 ether, deadline, signature);
     }
 
