@@ -214,7 +214,7 @@ mod tests {
         let claim = Claim {
             epoch: 1,
             root: Hash32([0; 32]),
-            cumulative: Amount::parse_tokens("12").unwrap(),
+            cumulative: Amount::parse_tokens("12")?,
             here: Amount::ZERO,
             proof: Some(Vec::new()),
         };
@@ -222,9 +222,9 @@ mod tests {
             contracts: &contracts,
             account: Address::from_bytes([3; 20]),
             claim: &claim,
-            claimed: Amount::parse_tokens("2").unwrap(),
+            claimed: Amount::parse_tokens("2")?,
             relayer: Address::from_bytes([4; 20]),
-            fee: Amount::parse_tokens("0.0031").unwrap(),
+            fee: Amount::parse_tokens("0.0031")?,
             nonce: 7,
         };
         price(to, amount, terms, NOW)

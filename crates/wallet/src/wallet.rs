@@ -138,7 +138,7 @@ pub enum Command {
         /// Which withdrawal.
         id: Hash32,
         /// What to hand over.
-        order: RelayOrder,
+        order: Box<RelayOrder>,
     },
     /// Run this look and give the sight to [`Wallet::see`] or the failure to [`Wallet::look_failed`].
     Look(Box<Look>),
@@ -462,7 +462,7 @@ impl Wallet {
             let in_time = now.0 / 1000 < live.order.deadline;
             if in_time && pace.submit_at <= now {
                 if let Some(order) = live.relay_order() {
-                    commands.push(Command::Submit { id: live.id, order });
+                    commands.push(Command::Submit { id: live.id, order: Box::new(order) });
                 }
                 let pause = SUBMIT_AGAIN_AFTER[pace.submissions.min(SUBMIT_AGAIN_AFTER.len() - 1)];
                 *pace = Pace { submissions: pace.submissions + 1, submit_at: now.plus(pause) };

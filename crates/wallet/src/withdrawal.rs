@@ -17,7 +17,7 @@ use protocol::local::WithdrawalState;
 use protocol::units::{BaseUnits, UnixMillis};
 use protocol::wire::WithdrawIntent;
 use serde::{Deserialize, Serialize};
-use settlement::{Address, Amount, Hash32, Signature, TxHash, Withdraw};
+use settlement::{Address, Amount, Call, Contracts, Hash32, Signature, TxHash, Withdraw, calls};
 
 /// A signed order and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,6 +197,12 @@ pub struct RelayOrder {
 }
 
 impl Withdrawal {
+    /// The call that carries it out, for an owner whose relayer does not answer: anyone may submit it with coin of their
+    /// own, and the terms stay what the owner signed.
+    pub fn call(&self, contracts: &Contracts) -> Call {
+        calls::claim_to(contracts, &self.order, self.cumulative, &self.proof, &self.signature)
+    }
+
     /// What a relayer is handed; `None` where an amount exceeds 2^128, which no quote admits.
     pub fn relay_order(&self) -> Option<RelayOrder> {
         let units = |amount: Amount| amount.as_u128().map(BaseUnits);
