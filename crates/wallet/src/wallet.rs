@@ -138,10 +138,10 @@ pub enum Command {
         /// Which withdrawal.
         id: Hash32,
         /// What to hand over.
-        order: Box<RelayOrder>,
+        order: RelayOrder,
     },
     /// Run this look and give the sight to [`Wallet::see`] or the failure to [`Wallet::look_failed`].
-    Look(Box<Look>),
+    Look(Look),
 }
 
 /// Commands, and when to ask again.
@@ -462,7 +462,7 @@ impl Wallet {
             let in_time = now.0 / 1000 < live.order.deadline;
             if in_time && pace.submit_at <= now {
                 if let Some(order) = live.relay_order() {
-                    commands.push(Command::Submit { id: live.id, order: Box::new(order) });
+                    commands.push(Command::Submit { id: live.id, order });
                 }
                 let pause = SUBMIT_AGAIN_AFTER[pace.submissions.min(SUBMIT_AGAIN_AFTER.len() - 1)];
                 *pace = Pace { submissions: pace.submissions + 1, submit_at: now.plus(pause) };
@@ -474,7 +474,7 @@ impl Wallet {
         if self.address().is_some() {
             let open = self.withdrawals().iter().any(|withdrawal| !withdrawal.state.is_settled());
             if self.look_at <= now {
-                commands.extend(self.look().map(|look| Command::Look(Box::new(look))));
+                commands.extend(self.look().map(Command::Look));
                 self.look_at = now.plus(if open { LOOK_EVERY } else { LOOK_IDLE_EVERY });
             }
             next_at = next_at.min(self.look_at);

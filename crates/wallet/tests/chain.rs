@@ -198,7 +198,7 @@ impl Stage {
 
 fn submissions(commands: Vec<Command>) -> Vec<(Hash32, RelayOrder)> {
     let submission = |command| match command {
-        Command::Submit { id, order } => Some((id, *order)),
+        Command::Submit { id, order } => Some((id, order)),
         Command::Look(_) => None,
     };
     commands.into_iter().filter_map(submission).collect()
