@@ -61,8 +61,10 @@ struct Slice {
     id: SliceId,
     inputs: Vec<serde_bytes::ByteBuf>,
     params: Vec<u32>,
-    /// State and output of a slice whose device memory was handed back.
-    kept: Vec<serde_bytes::ByteBuf>,
+    /// State and output while they are not on the device; `None` stands for zeros.
+    kept: Option<Vec<serde_bytes::ByteBuf>>,
+    /// Whether the device's buffers hold this slice.
+    filled: bool,
     /// Everything before it is done.
     done: Cursor,
     /// Everything before it is done or queued.
@@ -199,16 +201,13 @@ impl Engine {
         if !job.plan.holds(start) {
             return Err(order("the checkpoint lies outside the program"));
         }
-        let kept = resume_from.as_ref().map(|at| at.state.as_slice());
-        let loaded = self.loaded.as_mut().ok_or_else(no_program)?;
-        loaded.fill(&job.program, &inputs, &params, kept)?;
-        drop(resume_from);
         let now = Instant::now();
         let mut slice = Slice {
             id,
             inputs,
             params,
-            kept: Vec::new(),
+            kept: resume_from.map(|at| at.state),
+            filled: false,
             done: start,
             queued: start,
             in_flight: VecDeque::new(),
@@ -217,7 +216,9 @@ impl Engine {
             pieces: 0,
             told_at: now,
         };
-        if !self.gate.enter() && self.wait_suspended(&mut slice, &mut pace)? == Flow::GivenUp {
+        if self.gate.enter() {
+            self.fill(&mut slice)?;
+        } else if self.wait_suspended(&mut slice, &mut pace)? == Flow::GivenUp {
             return Ok(());
         }
         loop {
@@ -335,8 +336,9 @@ impl Engine {
             match self.inbox.recv() {
                 Ok(Message::Resume { pace: new }) => {
                     self.set_pace(pace, new);
-                    self.restore(slice)?;
+                    self.ensure_loaded()?;
                     if self.gate.enter() {
+                        self.fill(slice)?;
                         slice.idle_since = Instant::now();
                         return Ok(Flow::On);
                     }
@@ -346,8 +348,7 @@ impl Engine {
                         self.gate.hold();
                         say(&Reply::Yielded { micros: micros_since(at) });
                     }
-                    let first = release && self.loaded.is_some();
-                    if first && self.release(slice)? == Flow::GivenUp {
+                    if release && self.release(slice)? == Flow::GivenUp {
                         return Ok(Flow::GivenUp);
                     }
                 }
@@ -369,10 +370,18 @@ impl Engine {
             self.loaded = None;
             return Ok(Flow::GivenUp);
         }
-        let state: Vec<_> = self.read(&KEPT)?.into_iter().map(serde_bytes::ByteBuf::from).collect();
+        let state: Vec<_> = if slice.filled {
+            self.read(&KEPT)?.into_iter().map(serde_bytes::ByteBuf::from).collect()
+        } else if let Some(kept) = slice.kept.take() {
+            kept
+        } else {
+            let kept = job.program.buffers.iter().filter(|b| KEPT.contains(&b.role));
+            kept.map(|b| serde_bytes::ByteBuf::from(vec![0; b.bytes as usize])).collect()
+        };
         // Dropping the device, not only its buffers: allocators keep blocks for later.
         self.loaded = None;
-        slice.kept = state.clone();
+        slice.kept = Some(state.clone());
+        slice.filled = false;
         let checkpoint = Checkpoint {
             stage: u16::try_from(at.stage).unwrap_or(u16::MAX),
             repeat: at.repeat,
@@ -383,16 +392,17 @@ impl Engine {
         Ok(Flow::On)
     }
 
-    /// Brings a released slice back to the device.
-    fn restore(&mut self, slice: &mut Slice) -> Result<(), Fault> {
-        if self.loaded.is_some() {
+    /// Brings the slice into the device's buffers if it is not there. Called on the device: it copies.
+    fn fill(&mut self, slice: &mut Slice) -> Result<(), Fault> {
+        if slice.filled {
             return Ok(());
         }
-        self.ensure_loaded()?;
         let job = self.job.as_ref().ok_or_else(no_program)?;
         let loaded = self.loaded.as_mut().ok_or_else(no_program)?;
-        loaded.fill(&job.program, &slice.inputs, &slice.params, Some(&slice.kept))?;
-        slice.kept.clear();
+        loaded.fill(&job.program, &slice.inputs, &slice.params, slice.kept.as_deref())?;
+        slice.kept = None;
+        slice.filled = true;
+        slice.idle_since = Instant::now();
         Ok(())
     }
 

@@ -71,6 +71,13 @@ async fn a_released_slice_goes_on_in_the_same_process_after_resume() {
     worker.suspend(true, SUSPEND_WITHIN);
     assert!(matches!(next_of_note(&mut worker).await, WorkerEvent::Yielded { .. }));
     assert!(matches!(next_of_note(&mut worker).await, WorkerEvent::Checkpoint { .. }));
+    worker.suspend(true, SUSPEND_WITHIN);
+    assert!(matches!(next_of_note(&mut worker).await, WorkerEvent::Yielded { .. }));
+    let again = next_of_note(&mut worker).await;
+    assert!(
+        matches!(again, WorkerEvent::Checkpoint { .. }),
+        "a second release tells the same state again: {again:?}"
+    );
     worker.resume(Pace::AWAY);
     assert!(
         output(&mut worker).await == mixer_expected(),
