@@ -590,3 +590,6 @@ async fn reporting<T>(meter: &Meter, work: impl Future<Output = T>) -> Result<T,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

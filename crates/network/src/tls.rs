@@ -24,7 +24,8 @@ impl Tls {
         Self::trusting(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
     }
 
-    fn trusting(roots: RootCertStore) -> Self {
+    /// Trusts these roots and no others.
+    pub(crate) fn trusting(roots: RootCertStore) -> Self {
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("ring implements the default protocol versions");
