@@ -306,6 +306,24 @@ contract DistributorTest is Fixture {
         distributor.claimTo(low, 300 ether, proof, lowSigned);
     }
 
+    function test_a_used_nonce_stays_used_when_its_neighbours_are_used(uint256 nonce) public {
+        uint256[] memory a = amounts4(300 ether, 200 ether, 0, 0);
+        settle(a);
+        bytes32[] memory proof = proofOf(a, 0);
+        nonce /= 3;
+        for (uint256 i = 0; i < 3; ++i) {
+            Distributor.Withdraw memory w = order(0, 1 ether, 0, outside, relayer, nonce + i);
+            distributor.claimTo(w, 300 ether, proof, signed(w, keys[0]));
+        }
+        for (uint256 i = 0; i < 3; ++i) {
+            Distributor.Withdraw memory w = order(0, 1 ether, 0, outside, relayer, nonce + i);
+            bytes memory signature = signed(w, keys[0]);
+            vm.expectRevert(Distributor.NonceUsed.selector);
+            distributor.claimTo(w, 300 ether, proof, signature);
+        }
+        assertEq(token.balanceOf(outside), 3 ether, "three orders");
+    }
+
     function test_an_expired_or_cancelled_order_is_refused() public {
         uint256[] memory a = amounts4(300 ether, 200 ether, 0, 0);
         settle(a);
@@ -332,6 +350,10 @@ contract DistributorTest is Fixture {
         Distributor.Withdraw memory w = order(0, 10 ether, 1 ether, outside, relayer, 7);
         bytes memory signature = sign(keys[0], other.withdrawDigest(w));
         bytes32[] memory proof = proofOf(a, 0);
+        vm.expectRevert(Distributor.WrongSigner.selector);
+        distributor.claimTo(w, 300 ether, proof, signature);
+        signature = signed(w, keys[0]);
+        vm.chainId(block.chainid + 1);
         vm.expectRevert(Distributor.WrongSigner.selector);
         distributor.claimTo(w, 300 ether, proof, signature);
     }
@@ -484,6 +506,17 @@ contract DistributorTest is Fixture {
         vm.expectRevert(Distributor.NothingToPay.selector);
         distributor.finishRefund();
         vm.stopPrank();
+    }
+
+    function test_a_request_is_paid_once_though_more_is_unspent() public {
+        vm.startPrank(publishers[0]);
+        distributor.requestRefund(100 ether);
+        vm.warp(block.timestamp + REFUND_DELAY);
+        distributor.finishRefund();
+        vm.expectRevert(Distributor.NothingToPay.selector);
+        distributor.finishRefund();
+        vm.stopPrank();
+        assertEq(distributor.publisherOf(publishers[0]).refunded, 100 ether, "as requested");
     }
 
     // -------------------------------------------------------------------------------------------- keys and limits

@@ -12,6 +12,7 @@ interface Vm {
     function startPrank(address sender) external;
     function stopPrank() external;
     function warp(uint256 time) external;
+    function chainId(uint256 id) external;
     function expectRevert(bytes4 selector) external;
     function expectRevert(bytes calldata data) external;
     function assume(bool condition) external pure;
