@@ -1,0 +1,292 @@
+//! PURE: what a person may know of the present, from what the engine knows.
+//!
+//! Window, tray and terminal show this one [`Status`] and nothing else. It owns the choice of the one state and of the
+//! headline; it never phrases a sentence. The engine calls it after every event.
+
+use protocol::frames::{Adapter, Confinement};
+use protocol::local::{
+    Benchmark, CardLane, HitView, Money, Notice, Preferences, Reason, ReasonCode, SentToday, SnoozeView,
+    State, Status, UploadLane, WalletBrief, Work,
+};
+use protocol::manifest::Family;
+use protocol::units::UnixMillis;
+use protocol::wire::NoWork;
+
+use crate::link::FaultKind;
+use crate::policy::{Compute, Decision, Kept};
+use crate::schedule::LinkState;
+use crate::store::DayWork;
+
+/// Everything that a status is built from.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// Name of the network.
+    pub network: &'a str,
+    /// What was decided.
+    pub decision: &'a Decision,
+    /// The owner's rules.
+    pub preferences: &'a Preferences,
+    /// Welcome and snooze.
+    pub kept: &'a Kept,
+    /// Whether the card computes at this moment.
+    pub computing: bool,
+    /// The line to the coordinator.
+    pub link: LinkState,
+    /// Why there is no work.
+    pub no_work: Option<NoWork>,
+    /// Since when the card has had nothing to do although it may.
+    pub without_work_since: Option<UnixMillis>,
+    /// What computes.
+    pub adapter: Option<&'a Adapter>,
+    /// Walls round the worker.
+    pub confinement: Option<&'a Confinement>,
+    /// Power of the card in watts.
+    pub watts: Option<u32>,
+    /// Temperature of the card in °C.
+    pub celsius: Option<u32>,
+    /// The day's figures.
+    pub today: DayWork,
+    /// The day's money.
+    pub money: Money,
+    /// The day's bytes.
+    pub sent_today: SentToday,
+    /// Hand-backs of the last 30 days in microseconds, oldest first.
+    pub yields_micros: &'a [u64],
+    /// The work at hand.
+    pub work: Option<Work>,
+    /// The measurement.
+    pub benchmark: Option<&'a Benchmark>,
+    /// Notices.
+    pub notices: &'a [Notice],
+}
+
+/// The status at `now`. `before` is the last one: it tells since when the state holds.
+pub fn build(facts: &Facts<'_>, before: Option<&Status>, now: UnixMillis) -> Status {
+    let reasons = reasons(facts, now);
+    let state = state(facts, &reasons);
+    let since_at = match before {
+        Some(before) if before.state == state => before.since_at,
+        _ => now,
+    };
+    let measured = facts.benchmark.and_then(|benchmark| benchmark.up_bits_per_s);
+    let limit = match facts.preferences.upload_kbits {
+        0 => measured.map(|bits| bits / 4 * 3),
+        kbits => Some(u64::from(kbits) * 1000),
+    };
+    Status {
+        at: now,
+        network: facts.network.to_owned(),
+        state,
+        since_at,
+        reasons,
+        card: CardLane {
+            sharing: facts.computing,
+            adapter: facts.adapter.cloned(),
+            confinement: facts.confinement.cloned(),
+            limit_percent: facts.preferences.card_percent,
+            watts: facts.watts,
+            celsius: facts.celsius,
+            bundles_today: facts.today.bundles,
+            slices_today: facts.today.slices,
+            yielded_in_millis: facts.yields_micros.last().map(|&micros| millis(micros)),
+            yield_p99_millis: percentile_99(facts.yields_micros).map(millis),
+        },
+        // Files are not delivered yet by this version; the lane says what would be its limit.
+        upload: UploadLane { sharing: false, measured_bits_per_s: measured, limit_bits_per_s: limit },
+        sent_today: facts.sent_today.clone(),
+        work: facts.work.clone(),
+        today: facts.money.clone(),
+        snooze: facts.kept.snoozed.map(|snoozed| SnoozeView { until_at: snoozed.until_at }),
+        benchmark: facts.benchmark.cloned(),
+        welcomed: facts.kept.welcomed,
+        notices: facts.notices.to_vec(),
+        wallet: WalletBrief::None,
+    }
+}
+
+fn millis(micros: u64) -> f64 {
+    micros as f64 / 1000.0
+}
+
+/// Nearest rank: the smallest value that at least 99 % of the values do not exceed.
+fn percentile_99(values: &[u64]) -> Option<u64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    let rank = (sorted.len() * 99).div_ceil(100);
+    sorted.get(rank.checked_sub(1)?).copied()
+}
+
+/// The vetoes, and if there is none and the card still rests, the one thing that is missing.
+fn reasons(facts: &Facts<'_>, now: UnixMillis) -> Vec<Reason> {
+    match &facts.decision.compute {
+        Compute::Suspend(reasons) => reasons.clone(),
+        Compute::Run(_) if facts.computing => Vec::new(),
+        Compute::Run(_) => {
+            let (code, since_at) = missing(facts, now);
+            vec![Reason { code, since_at, ends_at: None, seen: None, limit: None, subject: None }]
+        }
+    }
+}
+
+fn missing(facts: &Facts<'_>, now: UnixMillis) -> (ReasonCode, UnixMillis) {
+    let since = facts.without_work_since.unwrap_or(now);
+    match (facts.link, facts.no_work) {
+        (LinkState::Down { since_at, kind }, _) => (link_code(kind), since_at),
+        (_, Some(NoWork::NoneOffered | NoWork::EnoughLeased)) if facts.work.is_none() => {
+            (ReasonCode::NoWork, since)
+        }
+        (_, Some(NoWork::Suspended)) => (ReasonCode::DeviceSuspended, since),
+        (_, Some(NoWork::DeviceClass)) => (ReasonCode::SoftwareDriver, since),
+        // Introducing itself, fetching, or starting the worker: seconds.
+        _ => (ReasonCode::Starting, since),
+    }
+}
+
+const fn link_code(kind: FaultKind) -> ReasonCode {
+    match kind {
+        FaultKind::Journal => ReasonCode::JournalFailing,
+        FaultKind::Version => ReasonCode::CoordinatorVersion,
+        FaultKind::Suspended => ReasonCode::DeviceSuspended,
+        FaultKind::DiskFull => ReasonCode::DiskLow,
+        FaultKind::Unreachable | FaultKind::NotFound | FaultKind::Expired | FaultKind::Refused => {
+            ReasonCode::CoordinatorUnreachable
+        }
+    }
+}
+
+fn state(facts: &Facts<'_>, reasons: &[Reason]) -> State {
+    let Some(headline) = reasons.first() else {
+        return match facts.link {
+            LinkState::Down { .. } => State::WorkingOffline,
+            LinkState::Untried | LinkState::Up => State::Sharing,
+        };
+    };
+    match headline.code {
+        ReasonCode::TurnedOff => State::Off,
+        ReasonCode::JournalFailing
+        | ReasonCode::CoordinatorVersion
+        | ReasonCode::DeviceSuspended
+        | ReasonCode::NoDriver
+        | ReasonCode::SoftwareDriver
+        | ReasonCode::WorkerFailing => State::Attention,
+        ReasonCode::NotWelcomed
+        | ReasonCode::Benchmarking
+        | ReasonCode::AtALoss
+        | ReasonCode::Starting
+        | ReasonCode::CoordinatorUnreachable
+        | ReasonCode::NoWork => State::Waiting,
+        ReasonCode::Snoozed
+        | ReasonCode::UserActive
+        | ReasonCode::InputUnknown
+        | ReasonCode::OnBattery
+        | ReasonCode::PowerUnknown
+        | ReasonCode::Schedule
+        | ReasonCode::FullscreenApp
+        | ReasonCode::ExclusiveApp
+        | ReasonCode::CpuBusy
+        | ReasonCode::GpuBusy
+        | ReasonCode::GpuHot
+        | ReasonCode::DiskLow
+        | ReasonCode::SystemSleep => State::Paused,
+    }
+}
+
+/// What a person may know of a program that is computed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkFacts {
+    /// Title of the program.
+    pub title: String,
+    /// What it is for and for whom.
+    pub purpose: String,
+    /// Which picture fits.
+    pub family: Family,
+    /// Name of the publisher.
+    pub publisher: String,
+    /// Lines found so far.
+    pub hits: Vec<HitView>,
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::frames::Pace;
+
+    use super::*;
+    use crate::policy::Upload;
+    use crate::preferences;
+
+    const NOW: UnixMillis = UnixMillis(5000);
+
+    fn check(
+        decision: Compute,
+        computing: bool,
+        link: LinkState,
+        no_work: Option<NoWork>,
+        expected: (State, Option<ReasonCode>),
+    ) {
+        let preferences = preferences::defaults();
+        let decision = Decision { compute: decision, upload: Upload::Share, review_at: None };
+        let money = Money { unit: "EMBER".to_owned(), paid: "0.0".to_owned(), electricity: None, net: None };
+        let facts = Facts {
+            network: "home",
+            decision: &decision,
+            preferences: &preferences,
+            kept: &Kept { welcomed: true, ..Kept::default() },
+            computing,
+            link,
+            no_work,
+            without_work_since: None,
+            adapter: None,
+            confinement: None,
+            watts: None,
+            celsius: None,
+            today: DayWork::default(),
+            money,
+            sent_today: SentToday { sent_bytes: 0, received_bytes: 0 },
+            yields_micros: &[],
+            work: None,
+            benchmark: None,
+            notices: &[],
+        };
+        let status = build(&facts, None, NOW);
+        assert_eq!((status.state, status.reasons.first().map(|r| r.code)), expected);
+        assert_eq!(status.wallet, WalletBrief::None, "this room knows of no wallet");
+    }
+
+    fn because(code: ReasonCode) -> Compute {
+        Compute::Suspend(vec![Reason {
+            code,
+            since_at: NOW,
+            ends_at: None,
+            seen: None,
+            limit: None,
+            subject: None,
+        }])
+    }
+
+    const DOWN: LinkState = LinkState::Down { since_at: UnixMillis(7), kind: FaultKind::Unreachable };
+
+    #[test]
+    fn one_state_is_chosen_from_decision_and_line() {
+        use ReasonCode as R;
+        let run = || Compute::Run(Pace::AWAY);
+        check(run(), true, LinkState::Up, None, (State::Sharing, None));
+        check(run(), true, DOWN, None, (State::WorkingOffline, None));
+        check(run(), false, DOWN, None, (State::Waiting, Some(R::CoordinatorUnreachable)));
+        check(run(), false, LinkState::Up, Some(NoWork::NoneOffered), (State::Waiting, Some(R::NoWork)));
+        check(run(), false, LinkState::Untried, None, (State::Waiting, Some(R::Starting)));
+        let version = LinkState::Down { since_at: NOW, kind: FaultKind::Version };
+        check(run(), false, version, None, (State::Attention, Some(R::CoordinatorVersion)));
+        check(because(R::UserActive), false, LinkState::Up, None, (State::Paused, Some(R::UserActive)));
+        check(because(R::TurnedOff), false, LinkState::Up, None, (State::Off, Some(R::TurnedOff)));
+        check(because(R::NoDriver), false, LinkState::Up, None, (State::Attention, Some(R::NoDriver)));
+        check(because(R::NotWelcomed), false, LinkState::Up, None, (State::Waiting, Some(R::NotWelcomed)));
+    }
+
+    #[test]
+    fn the_99th_percentile_is_a_value_that_was_measured() {
+        let values: Vec<u64> = (1..=200).collect();
+        assert_eq!(percentile_99(&values), Some(198));
+        assert_eq!(percentile_99(&[7]), Some(7));
+        assert_eq!(percentile_99(&[]), None);
+    }
+}
