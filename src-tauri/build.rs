@@ -25,7 +25,9 @@ fn ensure_page() -> io::Result<()> {
     if page.exists() {
         return Ok(());
     }
-    println!("cargo:warning=ui/dist is missing, so this window shows an error page: run `npm ci && npm run build` in ui/");
+    println!(
+        "cargo:warning=ui/dist is missing, so this window shows an error page: run `npm ci && npm run build` in ui/"
+    );
     if let Some(folder) = page.parent() {
         fs::create_dir_all(folder)?;
     }

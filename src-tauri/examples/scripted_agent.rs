@@ -88,7 +88,9 @@ fn serve(mut stream: UnixStream, script: &Script) -> Outcome {
         };
         write(&mut stream, &json!({"type": "answer", "id": id, "answer": answer}))?;
         match name {
-            "watch_status" | "finish_welcome" => write(&mut stream, &json!({"type": "status", "status": status}))?,
+            "watch_status" | "finish_welcome" => {
+                write(&mut stream, &json!({"type": "status", "status": status}))?
+            }
             "watch_picture" if status["work"].is_object() => {
                 write(&mut stream, &json!({"type": "picture", "picture": picture()}))?;
             }
@@ -207,7 +209,15 @@ fn picture() -> Value {
         let line = 186.0 - row as f64 * 38.0 / 15.0;
         for column in 0..columns {
             let away = (column as f64 - line).abs();
-            let level = if away < 1.2 { 245 } else if away < 2.5 { 190 } else if away < 4.0 { 100 } else { noise() };
+            let level = if away < 1.2 {
+                245
+            } else if away < 2.5 {
+                190
+            } else if away < 4.0 {
+                100
+            } else {
+                noise()
+            };
             cells[row * columns + column] = u8::try_from(level).unwrap_or(255);
         }
     }
@@ -235,7 +245,8 @@ fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
-        let word = chunk.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let word =
+            chunk.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
         for place in 0..4 {
             let digit = (word >> (18 - 6 * place)) & 63;
             text.push(if place <= chunk.len() { char::from(ALPHABET[digit as usize]) } else { '=' });
@@ -246,8 +257,15 @@ fn base64(bytes: &[u8]) -> String {
 
 fn earnings() -> Value {
     let money = |paid: &str, electricity: &str, net: &str| json!({"unit": "EMBER", "paid": paid, "electricity": electricity, "net": net});
-    let figures = [("0.321", "0.137", "0.184"), ("0.2212", "0.0826", "0.1386"), ("0.446", "0.1914", "0.2546"),
-        ("0.4313", "0.183", "0.2483"), ("0.1822", "0.0739", "0.1083"), ("0", "0", "0"), ("0.4107", "0.1753", "0.2354")];
+    let figures = [
+        ("0.321", "0.137", "0.184"),
+        ("0.2212", "0.0826", "0.1386"),
+        ("0.446", "0.1914", "0.2546"),
+        ("0.4313", "0.183", "0.2483"),
+        ("0.1822", "0.0739", "0.1083"),
+        ("0", "0", "0"),
+        ("0.4107", "0.1753", "0.2354"),
+    ];
     let days: Vec<Value> = figures
         .iter()
         .enumerate()
@@ -279,9 +297,7 @@ fn privacy() -> Value {
             json!({"at": now() - (22 - hour) * HOUR, "sent_bytes": sent, "received_bytes": 17_000_000})
         })
         .collect();
-    let row = |purpose: &str, destination: &str, sent: u64, received: u64, count: u32| {
-        json!({"purpose": purpose, "destination": destination, "sent_bytes": sent, "received_bytes": received, "count": count})
-    };
+    let row = |purpose: &str, destination: &str, sent: u64, received: u64, count: u32| json!({"purpose": purpose, "destination": destination, "sent_bytes": sent, "received_bytes": received, "count": count});
     json!({"sent_bytes": 25_232_500, "received_bytes": 402_113_009, "rows": [
             row("result", "127.0.0.1:8470", 21_306_448, 88_210, 174),
             row("coordinator", "127.0.0.1:8470", 3_692_336, 1_204_118, 2_880),
@@ -324,7 +340,9 @@ fn vault(script: &Script) -> Value {
         "create" => json!({"view": "create", "language": language, "appearance": appearance,
             "suggestion": "amber kettle orbit willow thimble dusk"}),
         "restore" => json!({"view": "restore", "language": language, "appearance": appearance}),
-        "backup" => json!({"view": "backup", "language": language, "appearance": appearance, "ask": [2, 7, 11]}),
+        "backup" => {
+            json!({"view": "backup", "language": language, "appearance": appearance, "ask": [2, 7, 11]})
+        }
         _ => json!({"view": "withdraw", "language": language, "appearance": appearance, "quote": quote(),
             "chain": "Local chain, 31337"}),
     }

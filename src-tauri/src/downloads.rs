@@ -16,7 +16,11 @@ pub(crate) fn save(folder: &Path, file_name: &str, text: &str) -> Result<PathBuf
         detail: "the file name may hold letters, figures, dots and hyphens only".to_owned(),
     })?;
     write_new(folder, stem, extension, text).map_err(|error| LocalError {
-        code: if error.kind() == io::ErrorKind::StorageFull { ErrorCode::DiskFull } else { ErrorCode::Internal },
+        code: if error.kind() == io::ErrorKind::StorageFull {
+            ErrorCode::DiskFull
+        } else {
+            ErrorCode::Internal
+        },
         detail: format!("{}: {error}", folder.display()),
     })
 }
@@ -24,8 +28,11 @@ pub(crate) fn save(folder: &Path, file_name: &str, text: &str) -> Result<PathBuf
 fn write_new(folder: &Path, stem: &str, extension: &str, text: &str) -> io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
     for attempt in 1..=ATTEMPTS {
-        let name =
-            if attempt == 1 { format!("{stem}.{extension}") } else { format!("{stem} ({attempt}).{extension}") };
+        let name = if attempt == 1 {
+            format!("{stem}.{extension}")
+        } else {
+            format!("{stem} ({attempt}).{extension}")
+        };
         let path = folder.join(name);
         match OpenOptions::new().write(true).create_new(true).open(&path) {
             Ok(mut file) => {

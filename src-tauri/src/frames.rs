@@ -33,7 +33,10 @@ pub(crate) async fn read<T: DeserializeOwned>(from: &mut (impl AsyncRead + Unpin
 }
 
 /// Writes one frame.
-pub(crate) async fn write(to: &mut (impl AsyncWrite + Unpin), frame: &impl Serialize) -> Result<(), FrameError> {
+pub(crate) async fn write(
+    to: &mut (impl AsyncWrite + Unpin),
+    frame: &impl Serialize,
+) -> Result<(), FrameError> {
     let body = serde_json::to_vec(frame)?;
     let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= MAX_FRAME_BYTES);
     let Some(length) = length else { return Err(FrameError::TooLong(body.len())) };

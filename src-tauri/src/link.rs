@@ -191,7 +191,8 @@ async fn converse(
     if matches!(role, Role::Window) {
         for command in [Command::WatchStatus, Command::WatchPicture] {
             next += 1;
-            frames::write(&mut writer, &ClientFrame::Request { id: next, command: Box::new(command) }).await?;
+            frames::write(&mut writer, &ClientFrame::Request { id: next, command: Box::new(command) })
+                .await?;
         }
     }
     let ended = loop {

@@ -23,7 +23,9 @@ fn main() -> ExitCode {
     let vault = match arguments() {
         Ok(vault) => vault,
         Err(unknown) => {
-            tracing::error!("unknown argument {unknown:?}: hearth-window takes none, or --vault from the agent");
+            tracing::error!(
+                "unknown argument {unknown:?}: hearth-window takes none, or --vault from the agent"
+            );
             return ExitCode::from(2);
         }
     };
@@ -68,4 +70,37 @@ enum RunError {
     /// The vault was started by hand or the pipe is broken.
     #[error("the vault is opened by the agent only: {0}")]
     Token(#[source] std::io::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// The words between `start` and `end` that look like names of commands.
+    fn names<'a>(text: &'a str, start: &str, end: &str) -> BTreeSet<&'a str> {
+        let from = text.find(start).expect("the list is there") + start.len();
+        let list = &text[from..from + text[from..].find(end).expect("the list ends")];
+        list.split(|c: char| !(c.is_ascii_lowercase() || c == '_')).filter(|name| !name.is_empty()).collect()
+    }
+
+    #[test]
+    fn every_command_is_under_access_control_and_open_to_one_window_only() {
+        let declared = names(include_str!("../build.rs"), "const COMMANDS: &[&str] =", ";");
+        let handler = |text| names(text, "generate_handler![", "]");
+        let (page, vault) = (handler(include_str!("page.rs")), handler(include_str!("vault.rs")));
+        assert_eq!(declared, page.union(&vault).copied().collect(), "build.rs and the handlers differ");
+        assert!(page.is_disjoint(&vault), "a command belongs to one window");
+        for (capability, commands) in [
+            (include_str!("../capabilities/main.json"), &page),
+            (include_str!("../capabilities/vault.json"), &vault),
+        ] {
+            let allowed: BTreeSet<String> = capability
+                .split('"')
+                .filter_map(|word| word.strip_prefix("allow-"))
+                .map(|name| name.replace('-', "_"))
+                .collect();
+            let wanted: BTreeSet<String> = commands.iter().map(|&name| name.to_owned()).collect();
+            assert_eq!(allowed, wanted, "a capability opens exactly the commands of its window");
+        }
+    }
 }

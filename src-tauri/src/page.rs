@@ -3,6 +3,7 @@
 //! A command reads like a line of a table of contents: it passes a typed command to the agent, or does the one thing
 //! that a web view cannot. What only the vault may ask is refused here already, before the agent refuses it too.
 
+use std::io::BufRead;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -50,6 +51,8 @@ pub(crate) fn run() -> Result<(), RunError> {
                 .on_new_window(|_, _| NewWindowResponse::Deny)
                 .build()?;
             tauri::async_runtime::spawn(watch_for_paint(app.handle().clone()));
+            let handle = app.handle().clone();
+            std::thread::spawn(move || obey(&handle, std::io::stdin().lock()));
             Ok(())
         })
         .run(crate::context())?;
@@ -60,7 +63,10 @@ pub(crate) fn run() -> Result<(), RunError> {
 #[tauri::command]
 async fn request(link: State<'_, Link>, command: Command) -> Result<Answer, LocalError> {
     if !for_the_page(&command) {
-        return Err(LocalError { code: ErrorCode::NotAllowed, detail: "only the vault may ask this".to_owned() });
+        return Err(LocalError {
+            code: ErrorCode::NotAllowed,
+            detail: "only the vault may ask this".to_owned(),
+        });
     }
     link.ask(command).await
 }
@@ -114,7 +120,10 @@ fn tag(posix: &str) -> String {
 }
 
 fn for_the_page(command: &Command) -> bool {
-    !matches!(command, Command::VaultView | Command::VaultDecide { .. } | Command::Quit | Command::JoinNetwork { .. })
+    !matches!(
+        command,
+        Command::VaultView | Command::VaultDecide { .. } | Command::Quit | Command::JoinNetwork { .. }
+    )
 }
 
 /// The page's own address, on every system; everything else is somebody else's.
@@ -144,6 +153,21 @@ fn tell(app: &AppHandle, news: News) {
 fn emit<T: serde::Serialize + Clone>(app: &AppHandle, event: &str, payload: &T) {
     if let Err(error) = app.emit(event, payload.clone()) {
         tracing::warn!("the page did not hear {event}: {error}");
+    }
+}
+
+/// The agent writes `raise` when somebody asks for the window that is open already.
+fn obey(app: &AppHandle, orders: impl BufRead) {
+    for order in orders.lines().map_while(Result::ok) {
+        let raised = match app.get_webview_window("main") {
+            Some(window) if order.trim() == "raise" => {
+                window.unminimize().and_then(|()| window.show()).and_then(|()| window.set_focus())
+            }
+            _ => Ok(()),
+        };
+        if let Err(error) = raised {
+            tracing::warn!("the window cannot be raised: {error}");
+        }
     }
 }
 
@@ -178,7 +202,9 @@ mod tests {
     #[test]
     fn only_the_own_page_can_be_navigated_to() {
         assert!(is_own("tauri", Some("localhost")));
-        for (scheme, host) in [("https", Some("example.com")), ("file", None), ("http", Some("localhost")), ("data", None)] {
+        for (scheme, host) in
+            [("https", Some("example.com")), ("file", None), ("http", Some("localhost")), ("data", None)]
+        {
             assert!(!is_own(scheme, host), "{scheme} {host:?} is not the page");
         }
     }

@@ -239,7 +239,11 @@ mod tests {
             let response = serve(path);
             assert_eq!(response.status(), StatusCode::OK, "{path} is part of the vault");
             assert_eq!(response.headers()[header::CONTENT_TYPE], kind);
-            assert_eq!(response.headers()[header::CONTENT_SECURITY_POLICY], POLICY, "{path} is under the policy");
+            assert_eq!(
+                response.headers()[header::CONTENT_SECURITY_POLICY],
+                POLICY,
+                "{path} is under the policy"
+            );
         }
         assert_eq!(serve("/../vault.rs").status(), StatusCode::NOT_FOUND);
         assert_eq!(serve("/").status(), StatusCode::NOT_FOUND);

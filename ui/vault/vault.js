@@ -27,8 +27,9 @@ function heading(key) {
 }
 
 function field(id, label, values = {}) {
+  const kind = values.rows ? {} : { type: 'password' };
   const input = element(values.rows ? 'textarea' : 'input', {
-    id, type: 'password', autocomplete: 'off', spellcheck: false, 'data-testid': id, ...values,
+    id, ...kind, autocomplete: 'off', spellcheck: false, 'data-testid': id, ...values,
   });
   return { input, nodes: [element('label', { htmlFor: id, textContent: label }), input] };
 }
@@ -155,7 +156,7 @@ const VIEWS = {
     form(
       [
         ...passphrase.nodes,
-        element('p', { className: 'faint', textContent: say('vault-suggestion') }),
+        element('p', { className: 'faint above', textContent: say('vault-suggestion') }),
         element('div', { className: 'suggestion' }, [element('span', { textContent: view.suggestion, 'data-testid': 'suggestion' }), take]),
         element('fieldset', { className: 'choice' }, [
           element('legend', { textContent: say('vault-words-count') }), count(12, true), count(24, false),
@@ -230,6 +231,5 @@ try {
   find('foot').textContent = say('vault-only-here');
   VIEWS[scene.view.view](scene.view);
 } catch (failure) {
-  find('title').textContent = 'Hearth';
   find('failed').textContent = failure.sentence ?? String(failure);
 }

@@ -80,7 +80,7 @@ fn parts(decimal: &str) -> Option<(bool, &str, &str)> {
 fn grouped(whole: &str) -> String {
     let mut text = String::with_capacity(whole.len() + whole.len() / 3);
     for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index) % 3 == 0 {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

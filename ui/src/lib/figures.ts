@@ -86,8 +86,20 @@ export function bytesParts(bytes: number): [string, string] {
   return [number(value, index === 0 ? 0 : value < 10 ? 2 : 1), units[index] ?? 'B'];
 }
 
+/** A round byte count on an axis: `200 MB`. */
+export function bytesTick(count: number): string {
+  const scale = count >= 1e9 ? 1e9 : count >= 1e6 ? 1e6 : count >= 1e3 ? 1e3 : 1;
+  const unit = { 1e9: 'GB', 1e6: 'MB', 1e3: 'kB', 1: 'B' }[scale] ?? 'B';
+  return `${tick(count / scale)}\u00a0${unit}`;
+}
+
+/** A round number on an axis, without needless zeros. */
+export function tick(value: number): string {
+  return new Intl.NumberFormat(tag(), { maximumSignificantDigits: 3 }).format(value);
+}
+
 export function bytes(count: number): string {
-  return bytesParts(count).join(' ');
+  return bytesParts(count).join('\u00a0');
 }
 
 /** bit/s as Mbit/s with one decimal. */
@@ -102,7 +114,7 @@ export function millis(value: number): string {
 
 /** `8419.2970 MHz` */
 export function megahertz(hertz: number, decimals = 4): string {
-  return `${plain(hertz / 1e6, decimals)} MHz`;
+  return `${plain(hertz / 1e6, decimals)}\u00a0MHz`;
 }
 
 /** Without grouping: a frequency reads as one number. */
@@ -118,9 +130,8 @@ export function plain(value: number, decimals: number): string {
 
 /** The width of a frequency window with its unit. */
 export function width(hertz: number): string {
-  if (hertz < 1000) return `${number(hertz)} Hz`;
-  if (hertz < 1e6) return `${number(hertz / 1e3, hertz < 1e4 ? 1 : 0)} kHz`;
-  return `${number(hertz / 1e6, 1)} MHz`;
+  const [scale, unit] = hertz < 1e3 ? [1, 'Hz'] : hertz < 1e6 ? [1e3, 'kHz'] : [1e6, 'MHz'];
+  return `${new Intl.NumberFormat(tag(), { maximumSignificantDigits: 3 }).format(hertz / scale)}\u00a0${unit}`;
 }
 
 /** micro-Hz/s as Hz/s */

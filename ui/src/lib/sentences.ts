@@ -1,8 +1,8 @@
 // Sentences about the present: the same keys and values as `words` uses for tray and terminal.
 
 import { amount } from './amounts';
-import type { LocalError, Money, Reason, Status } from './backend/bindings';
-import { clock, megahertz, drift, moment, span } from './figures';
+import type { LocalError, Money, Reason, Status, Work } from './backend/bindings';
+import { megahertz, drift, moment, span } from './figures';
 import { has, t, type Values } from './words.svelte';
 
 function reasonValues(reason: Reason, now: number): Values {
@@ -75,8 +75,18 @@ export function hitsSentence(status: Status): string | null {
   });
 }
 
+/** Title of the work: the house's own word for its flagship, else the publisher's. */
+export function workTitle(work: Work): string {
+  const key = `work-title-${work.family}`;
+  return has(key) ? t(key) : work.title;
+}
+
+/** What the work is for, in the same manner. */
+export function workPurpose(work: Work): string {
+  const key = `work-purpose-${work.family}`;
+  return has(key) ? t(key) : work.purpose;
+}
+
 export function errorSentence(error: LocalError): string {
   return t(`error-${error.code}`);
 }
-
-export { clock };

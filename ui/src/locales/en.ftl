@@ -121,31 +121,31 @@ reason-exclusive_app = A program that you named runs
 reason-cpu_busy = Other programs use the processor
     .why = { $seen ->
         [none] Other programs use the processor. Sharing starts again when they are done.
-       *[other] Other programs use { $seen } % of the processor. Sharing starts again below { $limit } %.
+       *[other] Other programs use { $seen } % of the processor. Sharing starts again below { $limit } %.
     }
     .ends = { $limit ->
         [none] they are done
-       *[other] below { $limit } %
+       *[other] below { $limit } %
     }
     .ready = Ready, but other programs use the processor
 reason-gpu_busy = Another program uses the card
     .why = { $seen ->
         [none] Another program uses the graphics card. Sharing starts again when it is done.
-       *[other] Other programs use { $seen } % of the graphics card. Sharing starts again when they are done.
+       *[other] Other programs use { $seen } % of the graphics card. Sharing starts again when they are done.
     }
     .ends = { $limit ->
         [none] the program is done
-       *[other] below { $limit } %
+       *[other] below { $limit } %
     }
     .ready = Ready, but another program uses the card
 reason-gpu_hot = The card is too warm
     .why = { $seen ->
         [none] The graphics card is warmer than your limit. Sharing starts again when it has cooled.
-       *[other] The graphics card is at { $seen } °C and your limit is { $limit } °C. Sharing starts again when it has cooled.
+       *[other] The graphics card is at { $seen } °C and your limit is { $limit } °C. Sharing starts again when it has cooled.
     }
     .ends = { $limit ->
         [none] the card cools
-       *[other] below { $limit } °C
+       *[other] below { $limit } °C
     }
     .ready = Ready, but the card is too warm
 reason-disk_low = The disk is nearly full
@@ -226,17 +226,18 @@ today-after-electricity = Today, after electricity
 today-paid = Today, before electricity
 today-parts = { $paid } paid − { $electricity } electricity
 today-electricity-unknown = Electricity is not known here.
-last-yield = Last time, the card was yours again after { $millis } ms.
+last-yield = Last time, the card was yours again after { $millis } ms.
 job-facts = Job facts
+work-title-signal_search = Signal search
+work-purpose-signal_search = Looking for narrow radio signals in a telescope recording
 work-for = { $title } for { $publisher }.
 work-kept = Kept where it stopped
 work-kept-why = { $title } for { $publisher }. Nothing is lost; the work goes on at slice { $next } of { $total }.
-work-none = No work here now
 picture-window = the window around the line, { $width } wide
 picture-slice = the slice at hand, { $width } wide
 picture-band = { $done } of { $total } slices searched
 picture-line = Line found
-picture-drift = drifting { $drift } Hz/s
+picture-drift = drifting { $drift } Hz/s
 picture-noise = { $snr } times above the noise
 picture-alt-line = Radio power over { $span }. One bright line drifts { $direction ->
     [left] from right to left
@@ -251,32 +252,31 @@ picture-column-to = To
 picture-column-hit = Line found
 yes = yes
 no = no
-hits-none = No line found in this bundle so far.
+hits-none = No line found so far.
 hits-found = { $count ->
-    [one] { $count } line found in this bundle so far. The strongest is at { $frequency }, drifting { $drift } Hz/s.
-   *[other] { $count } lines found in this bundle so far. The strongest is at { $frequency }, drifting { $drift } Hz/s.
+    [one] { $count } line found so far, at { $frequency }, drifting { $drift } Hz/s.
+   *[other] { $count } lines found so far. The strongest is at { $frequency }, drifting { $drift } Hz/s.
 }
 lane-card = Graphics card
 lane-sharing = Sharing
 lane-yours = Yours
 lane-idle = Resting
-card-limit = { $name } at { $percent } %, your limit.
-card-software = { $name }, a software renderer, at { $percent } %.
+card-limit = { $name } at { $percent } %, your limit.
+card-software = { $name }, a software renderer, at { $percent } %.
 card-unknown = The card has not been opened yet.
-card-watts = { $watts } W
+card-watts = { $watts } W
 card-done = { $slices ->
     [0] No slice finished today.
     [one] { $slices } slice finished today.
    *[other] { $slices } slices finished today.
 }
-card-yielded = Yours again after { $millis } ms, the last time.
-card-p99 = 99 of 100 hand-backs took less than { $millis } ms.
+card-yielded = Yours again after { $millis } ms, the last time.
+card-p99 = 99 of 100 hand-backs took less than { $millis } ms.
 lane-upload = Upload
-lane-upload-ready = Ready
-upload-limit = At most { $limit } of { $measured } Mbit/s.
-upload-limit-only = At most { $limit } Mbit/s.
+upload-limit = At most { $limit } of { $measured } Mbit/s.
+upload-limit-only = At most { $limit } Mbit/s.
 upload-unmeasured = The line has not been measured yet.
-upload-idle = No file goes to other homes now.
+upload-idle = Now only results and signs of life go out.
 lane-sent = Sent out today
 sent-received = { $received } came in.
 sent-link = See what and to whom
@@ -288,7 +288,6 @@ reason-column-ends = What ends it
 reason-column-rule = Rule
 reason-change = Change
 zero-head = Why today is zero
-zero-starting = This computer was not ready yet.
 zero-card = This computer is ready.
 zero-network = The coordinator answers.
 zero-network-bad = The coordinator does not answer.
@@ -296,14 +295,13 @@ zero-work = No work was offered. Hearth does not invent work to look busy, so it
 attention-head = What you can do
 attention-code = Code for support: { $code }. Nobody who helps you will ever ask for your recovery words.
 attention-resume = Try again
-notices-head = Notices
 notice-detail = Code: { $code }. { $detail }
 
 ## Work
 work-lead = What this computer helps with now, and for whom.
 fact-for = For
 fact-pays = Pays a slice
-fact-slices = Slices in this bundle
+fact-slices = Slices at hand
 fact-done = Finished
 fact-due = Result due by
 fact-kind = Kind
@@ -312,7 +310,6 @@ fact-no-access = no access
 fact-network = Network
 fact-card = Computed on
 fact-driver = Driver
-fact-walls = Walls around the work
 family-signal_search = signal search
 family-benchmark = measurement
 family-conformance = test of the driver
@@ -331,7 +328,7 @@ work-lines = Lines found
 line-frequency = Frequency
 line-drift = Drift
 line-snr = Above the noise
-line-none = None in this bundle so far.
+line-none = None so far.
 
 ## Earnings
 range = Range
@@ -479,9 +476,9 @@ set-programs = Always pause while these run
     .note = names of programs, parted by commas
 group-limits = Limits
 set-card = Graphics card at most
-    .note = quieter and cooler below 80 %
+    .note = quieter and cooler below 80 %
 set-celsius = Pause above
-    .now = now { $celsius } °C
+    .now = now { $celsius } °C
 set-disk = Disk that stays free
 group-hours = Hours
 set-hours = Share in these hours
@@ -491,8 +488,8 @@ hours-cell = { $day }, { $hour }:00
 hours-all = All hours
 group-bandwidth = Bandwidth
 set-upload = Upload at most
-    .auto = 75 % of the measured line
-    .measured = { $measured } Mbit/s measured
+    .auto = 75 % of the measured line
+    .measured = { $measured } Mbit/s measured
 set-upload-auto = automatic
 set-month = Data at most
     .note = empty means no limit
@@ -519,8 +516,6 @@ set-autostart = Start with the computer
     .note = in the tray
 set-measure = Measure this computer again
 measure-now = Measure
-version = Network
-saved = Saved.
 
 ## Welcome
 welcome-step = Step { $step } of 3
@@ -532,7 +527,7 @@ welcome-what = What
 welcome-what-card = <b>The graphics card</b>, for calculations that somebody pays for, such as searching telescope recordings.
 welcome-what-upload = <b>Spare upload</b>, to hand in the results and fetch the next work.
 welcome-when = When
-welcome-when-body = After <b>{ $idle }</b> without mouse and keys. Never on battery or while a program fills the screen. When you are back, the card is free within <b>50 ms</b>.
+welcome-when-body = After <b>{ $idle }</b> without mouse and keys. Never on battery or while a program fills the screen. When you are back, the card is free within <b>50 ms</b>.
 welcome-never = Never
 welcome-never-files = Your files, camera, microphone or screen. A job has no way to reach them.
 welcome-never-traffic = Strangers' internet traffic. No website ever sees your address because of someone else.
@@ -541,16 +536,16 @@ welcome-2 = What this computer can do
     .lead = Measured here, in about 20 seconds. The coordinator gets the result, so that it offers work that fits.
 measure-card = Graphics card
 measure-line = Connection
-measure-line-note = at most 25 MB each way
+measure-line-note = at most 25 MB each way
 measure-start = Start the measurement
 measure-again = Measure again
 measure-cancel = Stop
 measure-done = done
 measure-waiting = not yet
 measure-progress = Progress of the measurement
-measure-speed = { $float } GFLOP/s, { $integer } GIOP/s, memory { $memory } GB/s.
+measure-speed = { $float } GFLOP/s, { $integer } GIOP/s, memory { $memory } GB/s.
 measure-software = This is a software renderer: the processor computes in place of a card. Only networks on one machine take its results.
-measure-speed-up = Upload { $up } Mbit/s, download { $down } Mbit/s, round trip { $rtt } ms.
+measure-speed-up = Upload { $up } Mbit/s, download { $down } Mbit/s, round trip { $rtt } ms.
 step-opening = Opening the card…
 step-float = Measuring arithmetic…
 step-integer = Measuring whole numbers…
@@ -560,7 +555,6 @@ step-download = Measuring the download…
 step-upload = Measuring the upload…
 welcome-electricity = Electricity
     .note = while sharing, on top
-welcome-electricity-at = at
 welcome-loss = Some days have no paid work and earn nothing. If work would cost more electricity than it pays, Hearth stays off.
 welcome-3 = Where should earnings go?
     .lead = You can start without a wallet. What you earn is kept for you as signed receipts on this computer and does not expire.
@@ -581,13 +575,10 @@ other-build = This window and Hearth come from different builds
     .why = Close this window and open it again from the tray, so that both are of the same build.
 connecting = Connecting…
     .why = This window is asking Hearth for the present state.
-closed-note = Sharing goes on when this window is closed.
-as-of = as of { $time }
 
 ## Vault
 vault-title = Hearth vault
 vault-cancel = Cancel
-vault-close = Close
 vault-only-here = Only this window asks for your passphrase. No person and no website ever needs it, nor your recovery words.
 vault-passphrase = Passphrase
 vault-passphrase-new = New passphrase

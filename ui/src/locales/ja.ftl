@@ -106,31 +106,31 @@ reason-exclusive_app = 指定したプログラムが動作中
 reason-cpu_busy = ほかのプログラムがCPUを使用中
     .why = { $seen ->
         [none] ほかのプログラムがCPUを使っています。終わると、共有を再開します。
-       *[other] ほかのプログラムがCPUの { $seen } % を使っています。{ $limit } % を下回ると、共有を再開します。
+       *[other] ほかのプログラムがCPUの { $seen } % を使っています。{ $limit } % を下回ると、共有を再開します。
     }
     .ends = { $limit ->
         [none] 使い終わったとき
-       *[other] { $limit } % 未満になったとき
+       *[other] { $limit } % 未満になったとき
     }
     .ready = 準備はできていますが、ほかのプログラムがCPUを使っています
 reason-gpu_busy = ほかのプログラムがグラフィックボードを使用中
     .why = { $seen ->
         [none] ほかのプログラムがグラフィックボードを使っています。終わると、共有を再開します。
-       *[other] ほかのプログラムがグラフィックボードの { $seen } % を使っています。終わると、共有を再開します。
+       *[other] ほかのプログラムがグラフィックボードの { $seen } % を使っています。終わると、共有を再開します。
     }
     .ends = { $limit ->
         [none] 使い終わったとき
-       *[other] { $limit } % 未満になったとき
+       *[other] { $limit } % 未満になったとき
     }
     .ready = 準備はできていますが、ほかのプログラムがグラフィックボードを使っています
 reason-gpu_hot = グラフィックボードが高温
     .why = { $seen ->
         [none] グラフィックボードの温度が上限を超えています。冷めると、共有を再開します。
-       *[other] グラフィックボードは { $seen } °C で、上限の { $limit } °C を超えています。冷めると、共有を再開します。
+       *[other] グラフィックボードは { $seen } °C で、上限の { $limit } °C を超えています。冷めると、共有を再開します。
     }
     .ends = { $limit ->
         [none] 冷めたとき
-       *[other] { $limit } °C 未満になったとき
+       *[other] { $limit } °C 未満になったとき
     }
     .ready = 準備はできていますが、グラフィックボードが高温です
 reason-disk_low = ディスクの空き不足
@@ -211,17 +211,18 @@ today-after-electricity = 今日（電気代を引いた額）
 today-paid = 今日（電気代を引く前の額）
 today-parts = 報酬 { $paid } − 電気代 { $electricity }
 today-electricity-unknown = 電気代は設定されていません。
-last-yield = 前回は { $millis } ミリ秒でグラフィックボードをお返ししました。
+last-yield = 前回は { $millis } ミリ秒でグラフィックボードをお返ししました。
 job-facts = 仕事の詳細
+work-title-signal_search = 信号探索
+work-purpose-signal_search = 望遠鏡の観測データから、幅の狭い電波信号を探しています
 work-for = { $publisher } の { $title }。
 work-kept = 止めたところを保存しています
 work-kept-why = { $publisher } の { $title }。失われたものはありません。{ $total }区間のうち{ $next }番目から続けます。
-work-none = 今は仕事がありません
 picture-window = 検出した線の周囲 { $width }
 picture-slice = 今の区間、幅 { $width }
 picture-band = { $total }区間のうち{ $done }を探索済み
 picture-line = 線を検出
-picture-drift = ドリフト { $drift } Hz/s
+picture-drift = ドリフト { $drift } Hz/s
 picture-noise = 雑音の{ $snr }倍
 picture-alt-line = { $span }間の電波の強さ。明るい線が{ $direction ->
     [left] 右から左へ動いている
@@ -236,28 +237,27 @@ picture-column-to = 上端
 picture-column-hit = 線の検出
 yes = あり
 no = なし
-hits-none = このまとまりでは、まだ線が見つかっていません。
-hits-found = このまとまりでは、これまでに線が{ $count }本見つかりました。最も強いものは { $frequency }、ドリフト { $drift } Hz/s です。
+hits-none = まだ線は見つかっていません。
+hits-found = これまでに線が{ $count }本見つかりました。最も強いものは { $frequency }、ドリフト { $drift } Hz/s です。
 lane-card = グラフィックボード
 lane-sharing = 共有中
 lane-yours = あなたのもの
 lane-idle = 休止中
-card-limit = { $name }、上限の { $percent } %。
-card-software = { $name }（ソフトウェア描画）、{ $percent } %。
+card-limit = { $name }、上限の { $percent } %。
+card-software = { $name }（ソフトウェア描画）、{ $percent } %。
 card-unknown = まだ使っていません。
-card-watts = { $watts } W
+card-watts = { $watts } W
 card-done = { $slices ->
     [0] 今日終わった区間はありません。
    *[other] 今日は{ $slices }区間が終わりました。
 }
-card-yielded = 前回は { $millis } ミリ秒でお返ししました。
-card-p99 = 100回のうち99回は { $millis } ミリ秒以内でした。
+card-yielded = 前回は { $millis } ミリ秒でお返ししました。
+card-p99 = 100回のうち99回は { $millis } ミリ秒以内でした。
 lane-upload = アップロード
-lane-upload-ready = 待機中
-upload-limit = { $measured } Mbit/s のうち、最大 { $limit }。
-upload-limit-only = 最大 { $limit } Mbit/s。
+upload-limit = { $measured } Mbit/s のうち、最大 { $limit }。
+upload-limit-only = 最大 { $limit } Mbit/s。
 upload-unmeasured = 回線はまだ測定していません。
-upload-idle = 今は、ほかの家庭へ届けているファイルはありません。
+upload-idle = 今は、結果と稼働の通知だけを送っています。
 lane-sent = 今日の送信量
 sent-received = 受信は { $received }。
 sent-link = 何がどこへ送られたかを見る
@@ -269,7 +269,6 @@ reason-column-ends = 終わる条件
 reason-column-rule = 規則
 reason-change = 変更
 zero-head = 今日がゼロの理由
-zero-starting = このパソコンはまだ準備ができていませんでした。
 zero-card = このパソコンは準備ができています。
 zero-network = コーディネーターは応答しています。
 zero-network-bad = コーディネーターの応答がありません。
@@ -277,14 +276,13 @@ zero-work = 仕事がありませんでした。Hearth は忙しく見せるた�
 attention-head = あなたにできること
 attention-code = 問い合わせ用のコード：{ $code }。お手伝いする人が復元用の単語を尋ねることは決してありません。
 attention-resume = もう一度試す
-notices-head = お知らせ
 notice-detail = コード：{ $code }。{ $detail }
 
 ## 仕事
 work-lead = このパソコンが今、何を、だれのために手伝っているか。
 fact-for = 依頼者
 fact-pays = 1区間の報酬
-fact-slices = このまとまりの区間
+fact-slices = 手元の区間
 fact-done = 完了
 fact-due = 結果の期限
 fact-kind = 種類
@@ -293,7 +291,6 @@ fact-no-access = 使えない
 fact-network = ネットワーク
 fact-card = 計算する装置
 fact-driver = ドライバー
-fact-walls = 仕事を囲む壁
 family-signal_search = 信号探索
 family-benchmark = 測定
 family-conformance = ドライバーの検査
@@ -312,7 +309,7 @@ work-lines = 見つかった線
 line-frequency = 周波数
 line-drift = ドリフト
 line-snr = 雑音との比
-line-none = このまとまりでは、まだありません。
+line-none = まだありません。
 
 ## 収益
 range = 期間
@@ -454,9 +451,9 @@ set-programs = 動いている間は必ず休むプログラム
     .note = 名前を半角のコンマで区切ります
 group-limits = 上限
 set-card = グラフィックボードの上限
-    .note = 80 % 未満では静かで低温になります
+    .note = 80 % 未満では静かで低温になります
 set-celsius = この温度を超えたら休む
-    .now = 今は { $celsius } °C
+    .now = 今は { $celsius } °C
 set-disk = 残しておくディスクの空き
 group-hours = 時間帯
 set-hours = 共有する時間帯
@@ -466,8 +463,8 @@ hours-cell = { $day } { $hour }:00
 hours-all = すべての時間
 group-bandwidth = 回線
 set-upload = アップロードの上限
-    .auto = 測定した回線の 75 %
-    .measured = 測定値は { $measured } Mbit/s
+    .auto = 測定した回線の 75 %
+    .measured = 測定値は { $measured } Mbit/s
 set-upload-auto = 自動
 set-month = データ量の上限
     .note = 空欄は上限なし
@@ -494,11 +491,9 @@ set-autostart = パソコンの起動時に始める
     .note = トレイに入ります
 set-measure = もう一度このパソコンを測定
 measure-now = 測定
-version = ネットワーク
-saved = 保存しました。
 
 ## 初期設定
-welcome-step = 3の{ $step }
+welcome-step = 手順 { $step }／3
 back = 戻る
 continue = 次へ
 welcome-1 = 使っていない間だけ、このパソコンを貸す
@@ -507,7 +502,7 @@ welcome-what = 何を
 welcome-what-card = <b>グラフィックボード</b>：だれかが対価を払う計算に使います。たとえば望遠鏡の観測データの探索です。
 welcome-what-upload = <b>空いているアップロード</b>：結果を渡し、次の仕事を受け取るために使います。
 welcome-when = いつ
-welcome-when-body = マウスとキーボードの操作が <b>{ $idle }</b> ないとき。バッテリー駆動のときと、プログラムが画面全体を使うときは動きません。戻れば <b>50 ミリ秒</b>以内にお返しします。
+welcome-when-body = マウスとキーボードの操作が <b>{ $idle }</b> ないとき。バッテリー駆動のときと、プログラムが画面全体を使うときは動きません。戻れば <b>50 ミリ秒</b>以内にお返しします。
 welcome-never = しないこと
 welcome-never-files = あなたのファイル、カメラ、マイク、画面には触れません。仕事にはその手段がありません。
 welcome-never-traffic = 他人のインターネット通信を通しません。ほかの人のためにあなたのIPアドレスがウェブサイトに知られることはありません。
@@ -516,16 +511,16 @@ welcome-2 = このパソコンにできること
     .lead = ここで約20秒かけて測定します。合う仕事を選べるよう、コーディネーターに結果を送ります。
 measure-card = グラフィックボード
 measure-line = 回線
-measure-line-note = 片方向 25 MB まで
+measure-line-note = 片方向 25 MB まで
 measure-start = 測定を始める
 measure-again = もう一度測定
 measure-cancel = やめる
 measure-done = 完了
 measure-waiting = 未測定
 measure-progress = 測定の進み具合
-measure-speed = { $float } GFLOP/s、{ $integer } GIOP/s、メモリー { $memory } GB/s。
+measure-speed = { $float } GFLOP/s、{ $integer } GIOP/s、メモリー { $memory } GB/s。
 measure-software = これはソフトウェア描画で、ボードの代わりにCPUが計算します。結果を受け取るのは1台の中のネットワークだけです。
-measure-speed-up = 上り { $up } Mbit/s、下り { $down } Mbit/s、往復 { $rtt } ミリ秒。
+measure-speed-up = 上り { $up } Mbit/s、下り { $down } Mbit/s、往復 { $rtt } ミリ秒。
 step-opening = グラフィックボードを準備しています…
 step-float = 小数の計算を測定しています…
 step-integer = 整数の計算を測定しています…
@@ -535,7 +530,6 @@ step-download = 下りを測定しています…
 step-upload = 上りを測定しています…
 welcome-electricity = 電気
     .note = 共有中に増える分
-welcome-electricity-at = 単価
 welcome-loss = 有償の仕事がなく、報酬がない日もあります。報酬より電気代のほうが高くなるときは、Hearth は休みます。
 welcome-3 = 報酬をどこで受け取りますか
     .lead = ウォレットがなくても始められます。報酬は、署名された受領証としてこのパソコンに保存され、期限切れになりません。
@@ -556,13 +550,10 @@ other-build = このウィンドウと Hearth の版が異なります
     .why = このウィンドウを閉じ、トレイから開き直すと、同じ版になります。
 connecting = 接続しています…
     .why = Hearth に今の様子を問い合わせています。
-closed-note = このウィンドウを閉じても共有は続きます。
-as-of = { $time } 時点
 
 ## 金庫
 vault-title = Hearth の金庫
 vault-cancel = やめる
-vault-close = 閉じる
 vault-only-here = パスフレーズを尋ねるのはこのウィンドウだけです。どの人にも、どのウェブサイトにも、パスフレーズや復元用の単語は必要ありません。
 vault-passphrase = パスフレーズ
 vault-passphrase-new = 新しいパスフレーズ

@@ -1,0 +1,292 @@
+import { cleanup, fireEvent, render, screen, waitFor } from '@testing-library/svelte';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import App from './App.svelte';
+import { Demo, sampleReason, sampleStatus, sampleWallet, type Scene } from './lib/backend/demo';
+import { Present } from './lib/present.svelte';
+
+// happy-dom has no layout and draws nothing; the page must stand without both.
+beforeAll(() => {
+  globalThis.ResizeObserver ??= class {
+    observe() {}
+    unobserve() {}
+    disconnect() {}
+  };
+  Element.prototype.scrollIntoView ??= () => {};
+});
+afterEach(cleanup);
+
+function open(scene: Scene = {}): Demo {
+  const demo = new Demo(scene);
+  render(App, { present: new Present(demo) });
+  return demo;
+}
+const commands = (demo: Demo) => demo.asked.map((command) => command.command);
+const at = (testid: string) => screen.findByTestId(testid);
+
+describe('Home', () => {
+  it('says the state, why, and what today brought after electricity', async () => {
+    open();
+    expect((await at('state')).textContent).toBe('Sharing');
+    expect((await at('why')).textContent).toContain('Touch the mouse');
+    expect((await at('today')).textContent).toContain('+0.1840 EMBER');
+    expect((await at('slices')).textContent).toBe('41 of 64 slices searched');
+    expect((await at('found')).textContent).toContain('246 times above the noise');
+  });
+
+  it('snoozes at once and offers to resume', async () => {
+    const demo = open();
+    await fireEvent.click(await at('snooze-hour1'));
+    expect(demo.asked.at(-1)).toEqual({ command: 'snooze', span: 'hour1' });
+    expect((await at('state')).textContent).toBe('Paused');
+    await fireEvent.click(await at('resume'));
+    await waitFor(async () => expect((await at('state')).textContent).toBe('Sharing'));
+  });
+
+  it('opens every length of a snooze and closes with Escape', async () => {
+    open();
+    await fireEvent.click(await at('snooze-other'));
+    const menu = await at('snooze-menu-until_resume');
+    await fireEvent.keyDown(menu, { key: 'Escape' });
+    await waitFor(() => expect(screen.queryByTestId('snooze-menu-until_resume')).toBeNull());
+  });
+
+  it('lists every reason with what ends it, and the rule where the owner has one', async () => {
+    const reasons = [sampleReason('gpu_hot', { seen: 81, limit: 75 }), sampleReason('system_sleep')];
+    open({ status: sampleStatus('paused', reasons) });
+    expect((await at('why')).textContent).toContain('81\u00a0°C');
+    expect((await at('reasons')).textContent).toContain('below 75\u00a0°C');
+    expect(screen.queryByTestId('rule-system_sleep')).toBeNull();
+    await fireEvent.click(await at('rule-gpu_hot'));
+    await waitFor(async () => expect(document.activeElement).toBe(await at('set-celsius')));
+  });
+
+  it('explains a zero by the one thing that is missing', async () => {
+    const zero = { unit: 'EMBER', paid: '0', electricity: null, net: null };
+    open({ status: { ...sampleStatus('waiting', [sampleReason('no_work')]), today: zero, work: null } });
+    expect((await at('state')).textContent).toBe('Ready, but there is no paid work');
+    expect((await at('page-home')).textContent).toContain('Hearth does not invent work');
+    expect(screen.queryByTestId('picture')).toBeNull();
+  });
+
+  it('shows a failure in words with its code', async () => {
+    open({ failures: { snooze: { code: 'busy', detail: 'x' } } });
+    await fireEvent.click(await at('snooze-hour1'));
+    expect((await at('failure')).textContent).toContain('Code: busy');
+  });
+
+  it('lets only the state speak up', async () => {
+    open();
+    await at('state');
+    const live = [...document.querySelectorAll('[aria-live]')];
+    expect(live).toHaveLength(1);
+    expect(live[0]?.textContent).toContain('Sharing');
+  });
+});
+
+describe('without an agent', () => {
+  it('says so, and goes on by itself once there is one', async () => {
+    open({ connection: { state: 'absent' } });
+    expect((await at('no-agent')).textContent).toContain('Hearth is not running');
+  });
+  it('names another build', async () => {
+    open({ connection: { state: 'refused', code: 'other_build' } });
+    expect((await at('no-agent')).textContent).toContain('different builds');
+  });
+});
+
+describe('Welcome', () => {
+  const fresh = () => ({ ...sampleStatus('waiting', [sampleReason('not_welcomed')]), welcomed: false, benchmark: null });
+
+  it('takes three clicks, measures by itself and asks nothing twice', async () => {
+    const demo = open({ status: fresh() });
+    await fireEvent.click(await at('welcome-continue'));
+    expect(commands(demo)).toContain('measure');
+    await fireEvent.click(await at('welcome-continue'));
+    await fireEvent.click(await at('welcome-finish'));
+    await waitFor(() => expect(demo.asked).toContainEqual({ command: 'finish_welcome', autostart: true }));
+    expect(commands(demo)).not.toContain('open_vault');
+    expect(commands(demo)).not.toContain('share_now');
+  });
+
+  it('opens the vault for a wallet that is wanted now', async () => {
+    const demo = open({ status: fresh() });
+    await fireEvent.click(await at('welcome-continue'));
+    await fireEvent.click(await at('welcome-continue'));
+    await fireEvent.click(await at('wallet-now'));
+    await fireEvent.click(await at('welcome-share-now'));
+    await fireEvent.click(await at('welcome-finish'));
+    await waitFor(() => expect(demo.asked).toContainEqual({ command: 'open_vault', purpose: { purpose: 'create' } }));
+    expect(commands(demo)).toContain('share_now');
+  });
+
+  it('goes back', async () => {
+    open({ status: fresh() });
+    await fireEvent.click(await at('welcome-continue'));
+    await fireEvent.click(await at('welcome-back'));
+    await at('page-welcome-1');
+  });
+});
+
+describe('Wallet', () => {
+  async function wallet(scene: Scene = {}) {
+    const demo = open(scene);
+    await fireEvent.click(await at('nav-wallet'));
+    return demo;
+  }
+
+  it('shows an identity that adds up', async () => {
+    await wallet();
+    const figures = [...(await at('identity')).querySelectorAll('dd')].map((node) => Number(node.textContent));
+    const [earned = 0, ...rest] = figures;
+    expect(rest.reduce((total, figure) => total + figure, 0)).toBeCloseTo(earned, 9);
+  });
+
+  it('shows exactly what arrives before the vault opens for just that quote', async () => {
+    const demo = await wallet();
+    await fireEvent.input(await at('withdraw-to'), { target: { value: '0x70997970C51812dc3A010C7d01b50e0d17dc79C8' } });
+    await fireEvent.input(await at('withdraw-amount'), { target: { value: '5' } });
+    expect(screen.queryByTestId('withdraw-review')).toBeNull();
+    await fireEvent.click(await at('withdraw-price'));
+    expect((await at('arrives')).textContent).toContain('4.9969');
+    await fireEvent.click(await at('withdraw-review'));
+    expect(demo.asked).toContainEqual({ command: 'open_vault', purpose: { purpose: 'withdraw', quote: '9c41e07d' } });
+  });
+
+  it('drops the price when recipient or amount change', async () => {
+    await wallet();
+    await fireEvent.input(await at('withdraw-to'), { target: { value: '0x70997970C51812dc3A010C7d01b50e0d17dc79C8' } });
+    await fireEvent.click(await at('withdraw-price'));
+    await at('quote');
+    await fireEvent.input(await at('withdraw-amount'), { target: { value: '6' } });
+    expect(screen.queryByTestId('quote')).toBeNull();
+  });
+
+  it('says what is wrong with an address', async () => {
+    await wallet({ failures: { quote: { code: 'address_checksum', detail: '' } } });
+    await fireEvent.input(await at('withdraw-to'), { target: { value: '0x1' } });
+    await fireEvent.click(await at('withdraw-price'));
+    expect((await at('failure')).textContent).toContain('typing error');
+  });
+
+  it('offers to create or restore where there is none, and never to create over one that cannot be read', async () => {
+    const none = { ...sampleWallet(), brief: 'unreadable' as const, balance: null, address: null };
+    await wallet({ wallet: none });
+    await at('wallet-restore');
+    expect(screen.queryByTestId('wallet-create')).toBeNull();
+  });
+
+  it('asks for no passphrase anywhere in the page', async () => {
+    await wallet();
+    await at('withdraw');
+    expect(document.querySelector('input[type="password"]')).toBeNull();
+  });
+});
+
+describe('Earnings', () => {
+  it('opens a day into its receipts and saves the statement', async () => {
+    const demo = open();
+    await fireEvent.click(await at('nav-earnings'));
+    expect((await at('earnings-sum')).textContent).toContain('+1.1692');
+    expect((await at('days')).querySelectorAll('tbody tr')).toHaveLength(7);
+    expect((await at('receipts')).textContent).toContain('Signal search, 64 slices');
+    await fireEvent.click(await at('save-statement'));
+    expect((await at('save-statement-path')).textContent).toContain('hearth-statement.json');
+    expect(demo.saved).toHaveLength(1);
+  });
+});
+
+describe('Privacy', () => {
+  it('names each purpose and saves the journal in both forms', async () => {
+    const demo = open();
+    await fireEvent.click(await at('nav-privacy'));
+    expect((await at('purposes')).textContent).toContain('Results of work');
+    expect((await at('purposes')).textContent).toContain('21,306,448');
+    expect((await at('latest')).textContent).toContain('at most');
+    await fireEvent.click(await at('save-csv'));
+    await at('save-csv-path');
+    await fireEvent.click(await at('save-json'));
+    await at('save-json-path');
+    expect(demo.asked.filter((command) => command.command === 'journal')).toEqual([
+      { command: 'journal', format: 'csv' }, { command: 'journal', format: 'json' },
+    ]);
+  });
+});
+
+describe('Work', () => {
+  it('shows the facts label and only walls that hold as closed', async () => {
+    const status = sampleStatus();
+    status.card.confinement = { files: 'full', network: 'none', processes: 'full', memory: 'partial', parent: 'full' };
+    open({ status });
+    await fireEvent.click(await at('nav-work'));
+    expect((await at('facts')).textContent).toContain('Open Sky Archive');
+    expect((await at('facts')).textContent).not.toContain('no access');
+    expect((await at('walls')).textContent).toContain('not shut on this system');
+  });
+});
+
+describe('Settings', () => {
+  async function settings(scene: Scene = {}) {
+    const demo = open(scene);
+    await fireEvent.click(await at('nav-settings'));
+    await at('set-enabled');
+    return demo;
+  }
+
+  it('applies each change at once', async () => {
+    const demo = await settings();
+    await fireEvent.click(await at('set-battery'));
+    expect(demo.preferences.on_battery).toBe(true);
+    await fireEvent.change(await at('set-price'), { target: { value: '0,31' } });
+    expect(demo.preferences.electricity_milli_per_kwh).toBe(310);
+  });
+
+  it('puts text back that is no value', async () => {
+    const demo = await settings();
+    const input = (await at('set-price')) as HTMLInputElement;
+    await fireEvent.change(input, { target: { value: 'cheap' } });
+    expect(input.value).toBe('0.28');
+    expect(commands(demo)).not.toContain('set_preferences');
+  });
+
+  it('takes a refused change back and says why', async () => {
+    await settings({ failures: { set_preferences: { code: 'preference', detail: 'max_celsius' } } });
+    const battery = (await at('set-battery')) as HTMLInputElement;
+    await fireEvent.click(battery);
+    expect((await at('failure')).textContent).toContain('out of its range');
+    await waitFor(() => expect(battery.checked).toBe(false));
+  });
+
+  it('finds a setting by its words and keeps only its group', async () => {
+    await settings();
+    await fireEvent.input(await at('settings-search'), { target: { value: 'battery' } });
+    expect((await at('row-battery')).hidden).toBe(false);
+    expect((await at('row-celsius')).hidden).toBe(true);
+  });
+
+  it('changes one hour of the week', async () => {
+    const demo = await settings();
+    const cell = document.querySelector('[data-cell="0-18"]') as HTMLInputElement;
+    await fireEvent.click(cell);
+    expect(demo.preferences.hours[0]).toBe(0xc1ffff | (1 << 18));
+  });
+
+  it('speaks Japanese as soon as it is chosen', async () => {
+    await settings();
+    await fireEvent.change(await at('set-language'), { target: { value: 'ja' } });
+    await waitFor(() => expect(document.documentElement.lang).toBe('ja'));
+    expect((await at('nav-home')).textContent).toContain('ホーム');
+  });
+});
+
+describe('in Japanese', () => {
+  it('shows no key and no English of ours on any page', async () => {
+    open({ preferences: { ...new Demo().preferences, language: 'ja' }, locale: 'ja-JP' });
+    await waitFor(() => expect(document.documentElement.lang).toBe('ja'));
+    for (const page of ['home', 'work', 'earnings', 'wallet', 'privacy', 'settings']) {
+      await fireEvent.click(await at(`nav-${page}`));
+      await at(`page-${page}`);
+      await waitFor(() => expect(document.body.textContent).not.toMatch(/\b(the|you|Sharing)\b/));
+      expect(document.body.textContent).not.toMatch(/[a-z]+-[a-z_]+(\.[a-z]+)?:/);
+    }
+  });
+});
