@@ -79,6 +79,7 @@ CREATE TABLE slices (
 CREATE INDEX slices_queued ON slices (job, unit) WHERE state = 'queued';
 CREATE INDEX slices_unfinished ON slices (job) WHERE state <> 'accepted';
 
+-- Keeps its rowid: the order in which leases were granted.
 CREATE TABLE leases (
     lease BLOB PRIMARY KEY,
     bundle BLOB NOT NULL UNIQUE,
@@ -92,7 +93,7 @@ CREATE TABLE leases (
     envelope BLOB NOT NULL,
     root BLOB,
     result BLOB
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX leases_open ON leases (device) WHERE state IN ('leased', 'committed');
 CREATE INDEX leases_by_deadline ON leases (deadline_at) WHERE state IN ('leased', 'committed');
 

@@ -6,6 +6,8 @@
 
 mod jobs;
 mod settling;
+#[cfg(test)]
+mod tests;
 mod verdicts;
 mod work;
 
@@ -308,13 +310,10 @@ impl Coordinator {
         if let Err(failure) = self.mature() {
             tracing::error!(refused = %Refused::from(failure), "credit could not mature");
         }
-        if self.epoch_is_due() {
-            match self.close_epoch() {
-                Ok(outcome) => tracing::info!(?outcome, "epoch"),
-                Err(failure) => {
-                    tracing::error!(refused = %Refused::from(failure), "the epoch could not be closed")
-                }
-            }
+        if self.epoch_is_due()
+            && let Err(failure) = self.close_epoch()
+        {
+            tracing::error!(refused = %Refused::from(failure), "the epoch could not be closed");
         }
         self.feed_verifier();
     }

@@ -123,8 +123,6 @@ pub struct Running {
     server: Option<tokio::task::JoinHandle<std::io::Result<()>>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     state: Option<JoinHandle<()>>,
-    /// Held until the end, so that no second coordinator writes the same database.
-    _lock: std::fs::File,
 }
 
 /// The machine's clock.
@@ -202,7 +200,11 @@ pub async fn serve(setup: Setup) -> Result<Running, ServeError> {
         .map_err(ServeError::Thread)?;
     let state = std::thread::Builder::new()
         .name("coordinator".to_owned())
-        .spawn(move || coordinator.run(inbox))
+        .spawn(move || {
+            coordinator.run(inbox);
+            // Held until the loop has ended, so that no second coordinator writes the same database.
+            drop(lock);
+        })
         .map_err(ServeError::Thread)?;
 
     let mut tasks = Vec::new();
@@ -245,7 +247,6 @@ pub async fn serve(setup: Setup) -> Result<Running, ServeError> {
         server: Some(server),
         tasks,
         state: Some(state),
-        _lock: lock,
     })
 }
 

@@ -22,6 +22,8 @@ pub struct Status {
     pub suspended: u64,
     /// Leases that devices hold.
     pub open_leases: u64,
+    /// Slices that wait for the trusted verifier.
+    pub waiting_for_verifier: u64,
     /// Credit receipts written.
     pub receipts: u64,
     /// Latest closed epoch, 0 before the first.
@@ -67,6 +69,7 @@ pub fn read(data: &Path) -> Result<Status, StoreError> {
         devices: count("SELECT count(*) FROM devices")?,
         suspended: count("SELECT count(*) FROM devices WHERE suspended = 1")?,
         open_leases: count("SELECT count(*) FROM leases WHERE state IN ('leased', 'committed')")?,
+        waiting_for_verifier: count("SELECT count(*) FROM audits WHERE state IN ('trusted', 'disputed')")?,
         receipts: count("SELECT count(*) FROM receipts")?,
         epoch: settling::latest_epoch(&db)?.map_or(0, |epoch| epoch.epoch),
         deposits: totals.deposits.to_string(),

@@ -167,6 +167,26 @@ mod tests {
     }
 
     #[test]
+    fn a_full_disk_is_told_apart_and_leaves_nothing_half_written() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut store = Store::open(&directory.path().join("coordinator.db")).expect("a new database");
+        let pages: u32 =
+            store.connection.query_row("PRAGMA page_count", [], |row| row.get(0)).expect("a database");
+        store.connection.pragma_update(None, "max_page_count", pages + 4).expect("a limit");
+        let full = store.write(|t| {
+            for n in 0..10_000u32 {
+                let nonce = protocol::id::Nonce(*blake3::hash(&n.to_le_bytes()).as_bytes());
+                devices::remember_nonce(t, &[1; 32], &nonce, UnixMillis(5))?;
+            }
+            Ok::<_, StoreError>(())
+        });
+        assert!(matches!(full, Err(StoreError::Full(_))), "{full:?}");
+        let kept: u32 =
+            store.read().query_row("SELECT count(*) FROM nonces", [], |row| row.get(0)).expect("readable");
+        assert_eq!(kept, 0);
+    }
+
+    #[test]
     fn a_database_of_a_newer_program_is_not_touched() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("coordinator.db");

@@ -1,6 +1,7 @@
 //! The signed conversations, and the publisher's questions.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -215,10 +216,11 @@ pub(super) async fn unit_outputs(State(api): Shared, Path((job, unit)): Path<(St
         let mut results: BTreeMap<Hash, BTreeMap<SliceId, ByteBuf>> = BTreeMap::new();
         let mut outputs: Vec<(u32, ByteBuf)> = Vec::new();
         for output in found.outputs {
-            if !results.contains_key(&output.result) {
-                results.insert(output.result, stored_outputs(&reader, &output.result)?);
-            }
-            let bytes = results.get_mut(&output.result).and_then(|slices| slices.remove(&output.slice));
+            let slices = match results.entry(output.result) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(stored_outputs(&reader, &output.result)?),
+            };
+            let bytes = slices.remove(&output.slice);
             let bytes = bytes.filter(|bytes| Hash::of(bytes) == output.digest).ok_or_else(unreadable)?;
             outputs.push((output.position, bytes));
         }

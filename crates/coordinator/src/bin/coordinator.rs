@@ -255,6 +255,7 @@ fn status(arguments: &StatusArguments) -> Result<(), Trouble> {
     println!("{:<22}{}", "devices", status.devices);
     println!("{:<22}{}", "devices suspended", status.suspended);
     println!("{:<22}{}", "leases open", status.open_leases);
+    println!("{:<22}{}", "slices to verify", status.waiting_for_verifier);
     println!("{:<22}{}", "receipts", status.receipts);
     println!("{:<22}{}", "epoch", status.epoch);
     println!("{:<22}{}", "deposits", status.deposits);

@@ -349,7 +349,7 @@ pub(crate) fn lease_of_bundle(db: &Connection, bundle: &BundleId) -> Result<Opti
 pub(crate) fn open_leases(db: &Connection, device: &DeviceId) -> Result<Vec<(LeaseId, Vec<u8>)>, StoreError> {
     let mut query = db.prepare_cached(
         "SELECT lease, envelope FROM leases WHERE device = ?1 AND state IN ('leased', 'committed')
-         ORDER BY granted_at, lease",
+         ORDER BY rowid",
     )?;
     let rows = query.query_map([device.0], |row| Ok((LeaseId(row.get(0)?), row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
