@@ -164,7 +164,7 @@ impl Drop for Anvil {
     fn drop(&mut self) {
         // Asked to end, anvil writes its state first; it gets a bounded time for that.
         #[cfg(unix)]
-        if self.keeps_state && self.ask_to_end().is_ok() && self.ended_within(END_WITHIN) {
+        if self.keeps_state && self.ask_to_end().is_ok() && self.has_ended() {
             return;
         }
         // Both fail only when the process has ended already, which is what is wanted.
@@ -176,23 +176,41 @@ impl Drop for Anvil {
 
 #[cfg(unix)]
 impl Anvil {
+    /// Anvil catches the request a moment after it begins to listen. One that comes earlier ends it without a state, so
+    /// this waits for that moment where the system shows it.
     fn ask_to_end(&self) -> std::io::Result<()> {
+        #[cfg(target_os = "linux")]
+        within(END_WITHIN, || catches_termination(self.child.id()));
         let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
         let pid = pid.ok_or(std::io::ErrorKind::InvalidInput)?;
         // The child has not been waited for, so its number cannot belong to another process.
         Ok(rustix::process::kill_process(pid, rustix::process::Signal::TERM)?)
     }
 
-    fn ended_within(&mut self, limit: Duration) -> bool {
-        let step = Duration::from_millis(10);
-        for _ in 0..limit.as_millis() / step.as_millis() {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return true;
-            }
-            std::thread::sleep(step);
-        }
-        false
+    fn has_ended(&mut self) -> bool {
+        within(END_WITHIN, || !matches!(self.child.try_wait(), Ok(None)))
     }
+}
+
+/// Looks every ten milliseconds until `holds`, or gives up after `limit`.
+#[cfg(unix)]
+fn within(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    let started = std::time::Instant::now();
+    while !holds() {
+        if started.elapsed() > limit {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
+/// Whether a process has a handler for SIGTERM (bit 14 of SigCgt in proc_pid_status(5)). True when it has ended.
+#[cfg(target_os = "linux")]
+fn catches_termination(pid: u32) -> bool {
+    let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { return true };
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_none_or(|mask| mask >> 14 & 1 == 1)
 }
 
 /// The anvil binary below a `node_modules` directory, for this operating system and processor; `None` where npm has

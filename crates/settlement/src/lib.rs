@@ -2,7 +2,8 @@
 //!
 //! It owns the contracts (`contracts/`, with committed artifacts), amounts and addresses, the tree of claims, the typed
 //! calls and events of the distributor, signatures for withdrawals and device bindings, and proofs of chain state. It
-//! never opens a socket (callers bring an [`Rpc`]), never reads a clock (callers bring the pace of waiting), never keeps
+//! never opens a socket (callers bring an [`Rpc`]), never waits by a clock of its own (callers bring the pace; only
+//! [`devchain`], which ends a child process, is bounded by time), never keeps
 //! a key on disk and never decides what to pay. The wallet, the coordinator, the agent and xtask call it; none of them
 //! sees a type of alloy.
 
