@@ -104,7 +104,8 @@ fn escape_string(value: &str) -> String {
     value.replace('\\', "\\\\").replace('\t', "\\t")
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
 

@@ -114,9 +114,13 @@ impl Home {
     pub fn wallets(&self) -> PathBuf {
         self.data.join("wallet")
     }
-    /// The wallet file of one network.
+    /// Directory of one network's wallet.
     pub fn wallet(&self, network: &NetworkId) -> PathBuf {
-        self.wallets().join(format!("{network}.vault"))
+        self.wallets().join(network.to_string())
+    }
+    /// The encrypted file in it, named by the wallet room.
+    pub fn vault(&self, network: &NetworkId) -> PathBuf {
+        self.wallet(network).join("wallet.vault")
     }
     /// Directory of the log.
     pub fn log(&self) -> PathBuf {

@@ -40,7 +40,7 @@ pub struct Arguments {
 }
 
 /// How the agent starts.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct StartArguments {
     /// Run without tray and window, with plain progress lines.
     #[arg(long)]
@@ -51,6 +51,9 @@ pub struct StartArguments {
     /// Start in the tray, without opening the window.
     #[arg(long, conflicts_with = "headless")]
     pub hidden: bool,
+    /// Join the network of this profile file before anything else.
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
 }
 
 /// What the running agent can be told.

@@ -223,7 +223,7 @@ fn export(home: &Home, file: &Path) -> Result<(), CommandError> {
     let joined = joined::load(&home.profile(), joined::now())
         .map_err(|error| CommandError::Client(ClientError::Failed((&error).into())))?
         .ok_or_else(|| missing("no network is joined".to_owned()))?;
-    let from = home.wallet(&joined.network);
+    let from = home.vault(&joined.network);
     let bytes = match fs::read(&from) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -177,7 +177,7 @@ pub(super) fn recovery_words(words: &str) -> zeroize::Zeroizing<String> {
     for (index, word) in words.split_whitespace().enumerate() {
         text.push_str(if index < 9 { " " } else { "" });
         // The buffer is large enough, so that no unwiped copy is left behind by growing.
-        if write!(*text, "{} {word}\n", index + 1).is_err() {
+        if writeln!(*text, "{} {word}", index + 1).is_err() {
             break;
         }
     }
