@@ -90,7 +90,7 @@ pub(crate) fn run() -> Result<(), RunError> {
                 .maximizable(false)
                 .content_protected(true)
                 .focused(true)
-                .on_navigation(|url| is_own(url))
+                .on_navigation(is_own)
                 .on_new_window(|_, _| NewWindowResponse::Deny)
                 .build()?;
             Ok(())

@@ -21,7 +21,7 @@ impl TypeVisitor for Declarations {
             return;
         }
         T::visit_dependencies(self);
-        self.text.push_str("\n");
+        self.text.push('\n');
         if let Some(docs) = T::docs() {
             self.text.push_str(&docs);
         }

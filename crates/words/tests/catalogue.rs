@@ -46,11 +46,12 @@ fn placeholders(source: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut key = String::new();
     for line in source.lines() {
         if line.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            key = line.split('=').next().unwrap().trim().to_owned();
+            key = line.split_once('=').map_or(line, |(key, _)| key).trim().to_owned();
         } else if let Some(attribute) = line.trim_start().strip_prefix('.')
             && let Some((attribute, _)) = attribute.split_once(" =")
         {
-            key = format!("{}.{attribute}", key.split('.').next().unwrap());
+            let message = key.split_once('.').map_or(key.as_str(), |(message, _)| message);
+            key = format!("{message}.{attribute}");
         }
         let used = line
             .split('$')
