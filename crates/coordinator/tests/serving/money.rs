@@ -10,7 +10,7 @@ use settlement::{Address, Amount, BindNode, ClaimTree, Hash32, Signer, Withdraw}
 
 use crate::world::{DEPOSIT, Device, FEE, MATURITY_MILLIS, PRICE, World, code, key};
 
-fn bind_of(world: &World, device: &Device, wallet: &Signer, issued: u64) -> Bind {
+pub(crate) fn bind_of(world: &World, device: &Device, wallet: &Signer, issued: u64) -> Bind {
     let typed = BindNode {
         node_id: Hash32(device.id().0),
         payout: wallet.address(),
@@ -30,17 +30,21 @@ fn bind_of(world: &World, device: &Device, wallet: &Signer, issued: u64) -> Bind
     }
 }
 
-async fn bind(world: &World, device: &Device, bind: Bind) -> Result<Accepted, protocol::wire::Refusal> {
+pub(crate) async fn bind(
+    world: &World,
+    device: &Device,
+    bind: Bind,
+) -> Result<Accepted, protocol::wire::Refusal> {
     world.say(&device.key, "/v1/bind", bind).await
 }
 
-async fn notice(world: &World) -> EpochNotice {
+pub(crate) async fn notice(world: &World) -> EpochNotice {
     let bytes = world.get("/v1/epoch").await.expect("always there");
     let envelope = protocol::sign::Envelope::from_bytes::<EpochNotice>(&bytes).expect("an envelope");
     envelope.verify(&world.network, &key(1).public()).expect("signed").into_message()
 }
 
-async fn list(world: &World, notice: &EpochNotice) -> EpochList {
+pub(crate) async fn list(world: &World, notice: &EpochNotice) -> EpochList {
     let bytes = world.get(&format!("/v1/blob/{}", notice.list)).await.expect("published");
     assert_eq!(Hash::of(&bytes), notice.list);
     protocol::cbor::decode(&bytes, bytes.len()).expect("a list")
@@ -70,7 +74,7 @@ async fn earned() -> (World, Device, Signer) {
     (world, device, wallet)
 }
 
-fn order(world: &World, wallet: &Signer, list: &EpochList, amount: u128, nonce: u64) -> Relay {
+pub(crate) fn order(world: &World, wallet: &Signer, list: &EpochList, amount: u128, nonce: u64) -> Relay {
     let tree = tree(list);
     let cumulative = tree.cumulative(wallet.address()).expect("in the tree");
     let deadline = world.now().0 / 1000 + 3600;
@@ -105,7 +109,11 @@ fn order(world: &World, wallet: &Signer, list: &EpochList, amount: u128, nonce: 
     }
 }
 
-async fn relay(world: &World, device: &Device, relay: Relay) -> Result<Relayed, protocol::wire::Refusal> {
+pub(crate) async fn relay(
+    world: &World,
+    device: &Device,
+    relay: Relay,
+) -> Result<Relayed, protocol::wire::Refusal> {
     world.say(&device.key, "/v1/relay", relay).await
 }
 

@@ -42,6 +42,35 @@ pub(crate) fn key(n: u8) -> Key {
     Key::from_seed(&Zeroizing::new([n; 32]))
 }
 
+/// A local network with short times.
+pub(crate) fn profile() -> Profile {
+    Profile {
+        name: "test".into(),
+        counter: 1,
+        expires_at: UnixMillis(u64::MAX / 2),
+        coordinators: Vec::new(),
+        chain: ChainProfile {
+            chain_id: 31337,
+            rpc: Vec::new(),
+            token: settlement::Address::from_bytes([1; 20]).to_string(),
+            token_symbol: "EMBER".into(),
+            token_decimals: 18,
+            distributor: settlement::Address::from_bytes([2; 20]).to_string(),
+        },
+        publishers: BTreeMap::from([("publisher".to_owned(), key(2).publisher())]),
+        parameters: Parameters {
+            maturity_millis: MATURITY_MILLIS,
+            epoch_millis: u64::MAX / 4,
+            lease_millis: LEASE_MILLIS,
+            audits_per_unit: [4, 2, 1],
+            trusted_permille: 20,
+            fee_permille: 50,
+            withdrawal_fee: FEE,
+        },
+        local: true,
+    }
+}
+
 /// The right output of a slice: any function of inputs and params will do.
 pub(crate) fn truth(input: &[u8], params: &[u32]) -> Vec<u8> {
     let mut hasher = blake3::Hasher::new();
@@ -173,6 +202,8 @@ pub(crate) struct World {
     pub(crate) verified: Arc<AtomicUsize>,
     pub(crate) folder: TempDir,
     publisher_account: String,
+    /// The real distributor, in place of the scripted chain.
+    distributor: Option<Arc<dyn Treasury>>,
 }
 
 impl World {
@@ -183,34 +214,19 @@ impl World {
 
     pub(crate) async fn with(change: impl FnOnce(&mut Profile)) -> Self {
         let account = Signer::random().address().to_string();
+        Self::on(Signer::random(), account, None, change).await
+    }
+
+    /// With this relayer, publisher's account, and (in place of the scripted one) chain.
+    pub(crate) async fn on(
+        relayer: Signer,
+        account: String,
+        distributor: Option<Arc<dyn Treasury>>,
+        change: impl FnOnce(&mut Profile),
+    ) -> Self {
         let chain = ChainHandle::default();
         chain.with(|chain| chain.deposits.insert(account.clone(), DEPOSIT));
-        let relayer = Signer::random();
-        let mut profile = Profile {
-            name: "test".into(),
-            counter: 1,
-            expires_at: UnixMillis(u64::MAX / 2),
-            coordinators: Vec::new(),
-            chain: ChainProfile {
-                chain_id: 31337,
-                rpc: Vec::new(),
-                token: settlement::Address::from_bytes([1; 20]).to_string(),
-                token_symbol: "EMBER".into(),
-                token_decimals: 18,
-                distributor: settlement::Address::from_bytes([2; 20]).to_string(),
-            },
-            publishers: BTreeMap::from([("publisher".to_owned(), key(2).publisher())]),
-            parameters: Parameters {
-                maturity_millis: MATURITY_MILLIS,
-                epoch_millis: u64::MAX / 4,
-                lease_millis: LEASE_MILLIS,
-                audits_per_unit: [4, 2, 1],
-                trusted_permille: 20,
-                fee_permille: 50,
-                withdrawal_fee: FEE,
-            },
-            local: true,
-        };
+        let mut profile = profile();
         change(&mut profile);
         let mut world = Self {
             running: None,
@@ -225,6 +241,7 @@ impl World {
             verified: Arc::default(),
             folder: tempfile::tempdir().expect("a temporary directory"),
             publisher_account: account,
+            distributor,
         };
         world.start().await;
         world.running().settle_now().await.expect("the chain is in reach");
@@ -250,7 +267,7 @@ impl World {
             data: self.data().to_owned(),
             chain: Some(ChainSetup {
                 terms: self.terms.clone(),
-                treasury: Arc::new(self.chain.clone()),
+                treasury: self.distributor.clone().unwrap_or_else(|| Arc::new(self.chain.clone())),
                 every: Duration::from_secs(3600),
             }),
             verifier: Box::new(verifier),
