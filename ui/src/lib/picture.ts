@@ -103,11 +103,13 @@ export function drawBand(canvas: HTMLCanvasElement, searched: SearchedSlice[], t
   pen.fillRect(0, height - scale, width, scale);
   slices.forEach((slice, position) => {
     const step = each / Math.max(1, slice.levels.length);
+    // Each slice has a brightness of its own: what stands out is what is above its own quietest column.
+    const floor = Math.min(...slice.levels);
     slice.levels.forEach((level, column) => {
-      const above = Math.max(0, level - 38);
+      const above = level - floor;
       const colour = colourOf(Math.min(255, 172 + above), wave);
       const [red, green, blue] = still ? grey(colour) : colour;
-      const tall = 2 * scale + (above / 217) * (height - 2 * scale);
+      const tall = 2 * scale + (above / 255) * (height - 2 * scale);
       pen.fillStyle = `rgb(${red} ${green} ${blue})`;
       pen.fillRect(position * each + column * step, height - tall, step + 0.5, tall);
     });

@@ -2,7 +2,7 @@
 // itself; pages ask the agent through [Present.backend].
 
 import type { Backend, Connection } from './backend/backend';
-import type { Appearance, LocalError, Picture, Status } from './backend/bindings';
+import type { Appearance, Earnings, LocalError, Picture, Privacy, Status, WalletView } from './backend/bindings';
 import { words } from './words.svelte';
 
 export type PageName = 'home' | 'work' | 'earnings' | 'wallet' | 'privacy' | 'settings';
@@ -24,6 +24,13 @@ export class Present {
   welcomeStep: 1 | 2 | 3 = $state(1);
   /** What went wrong on a page that is gone by now; Home and Wallet show it. */
   failure: LocalError | null = $state(null);
+
+  /** The last answer of each page, shown at once while the next one is on its way. */
+  readonly last: { earnings: Earnings | null; privacy: Privacy | null; wallet: WalletView | null } = {
+    earnings: null,
+    privacy: null,
+    wallet: null,
+  };
 
   private drawnAt = 0;
   private waiting: Picture | null = null;

@@ -309,6 +309,7 @@ fact-files = Files, screen, network
 fact-no-access = no access
 fact-network = Network
 fact-card = Computed on
+adapter-software = { $name } (software renderer)
 fact-driver = Driver
 family-signal_search = signal search
 family-benchmark = measurement

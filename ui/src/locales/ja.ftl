@@ -290,6 +290,7 @@ fact-files = ファイル、画面、通信
 fact-no-access = 使えない
 fact-network = ネットワーク
 fact-card = 計算する装置
+adapter-software = { $name }（ソフトウェア描画）
 fact-driver = ドライバー
 family-signal_search = 信号探索
 family-benchmark = 測定
