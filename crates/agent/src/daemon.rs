@@ -175,8 +175,10 @@ impl Daemon {
         } else {
             self.load_joined();
         }
-        if self.work.is_none() && self.joined.is_some() {
-            self.start_work().await;
+        if self.work.is_none()
+            && let Err(error) = self.start_work().await
+        {
+            tracing::debug!(code = ?error.code, "noted for the owner");
         }
         self.publish().await;
         if !self.start.headless {
@@ -399,31 +401,33 @@ impl Daemon {
             return Ok(());
         }
         self.stop_work().await;
-        self.start_work().await;
+        self.start_work().await
+    }
+
+    /// Starts engine and wallet of the joined network. What fails is noted for the owner and returned.
+    async fn start_work(&mut self) -> Result<(), LocalError> {
+        let Some(joined) = self.joined.clone() else { return Ok(()) };
+        let started = Work::start(&self.home, &self.own_path, &joined);
+        let work = match started {
+            Ok(work) => work,
+            Err(error) => return Err(self.failed("the engine does not start", error)),
+        };
+        if let Ok(preferences) = work.preferences().await {
+            self.speak(&preferences.language, preferences.appearance);
+        }
+        let money = Money::start(&self.home, &joined, &work, self.money_events.clone());
+        self.work = Some(work);
+        match money {
+            Ok(money) => self.money = Some(money),
+            Err(error) => return Err(self.failed("the wallet does not start", error)),
+        }
         Ok(())
     }
 
-    async fn start_work(&mut self) {
-        let Some(joined) = self.joined.clone() else { return };
-        match Work::start(&self.home, &self.own_path, &joined) {
-            Ok(work) => {
-                if let Ok(preferences) = work.preferences().await {
-                    self.speak(&preferences.language, preferences.appearance);
-                }
-                match Money::start(&self.home, &joined, &work, self.money_events.clone()) {
-                    Ok(money) => self.money = Some(money),
-                    Err(error) => {
-                        tracing::error!(code = ?error.code, detail = %error.detail, "the wallet does not start");
-                        self.note(error.code, error.detail);
-                    }
-                }
-                self.work = Some(work);
-            }
-            Err(error) => {
-                tracing::error!(code = ?error.code, detail = %error.detail, "the engine does not start");
-                self.note(error.code, error.detail);
-            }
-        }
+    fn failed(&mut self, what: &str, error: LocalError) -> LocalError {
+        tracing::error!(code = ?error.code, detail = %error.detail, "{what}");
+        self.note(error.code, error.detail.clone());
+        error
     }
 
     async fn stop_work(&mut self) {

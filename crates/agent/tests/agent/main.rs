@@ -9,6 +9,8 @@ mod conversation;
 #[cfg(test)]
 mod life;
 #[cfg(test)]
+mod money;
+#[cfg(test)]
 mod scene;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

@@ -1,12 +1,18 @@
 //! A home of its own for one agent, and a client that speaks the protocol byte by byte.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use protocol::id::NetworkId;
 use protocol::local::{AgentFrame, Answer, ClientFrame, Command as Ask, ErrorCode, Role, build};
+use protocol::profile::{ChainProfile, Coordinator, Parameters, Profile};
+use protocol::sign::Key;
+use protocol::units::{BaseUnits, UnixMillis};
+use zeroize::Zeroizing;
 
 /// No step of a test takes longer on the slowest machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -59,6 +65,59 @@ impl Scene {
     /// Runs a terminal command to its end.
     pub(crate) fn terminal(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
+    }
+
+    /// A profile file of a network whose coordinator and chain do not answer.
+    pub(crate) fn profile(&self) -> PathBuf {
+        let key = Key::from_seed(&Zeroizing::new([7; 32]));
+        let nowhere = "http://127.0.0.1:9".to_owned();
+        let profile = Profile {
+            name: "Test".into(),
+            counter: 1,
+            expires_at: UnixMillis(u64::MAX / 2),
+            coordinators: vec![Coordinator { id: key.coordinator(), url: nowhere.clone() }],
+            chain: ChainProfile {
+                chain_id: 31_337,
+                rpc: vec![nowhere],
+                token: "0x70997970C51812dc3A010C7d01b50e0d17dc79C8".into(),
+                token_symbol: "EMBER".into(),
+                token_decimals: 18,
+                distributor: "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC".into(),
+            },
+            publishers: BTreeMap::new(),
+            parameters: Parameters {
+                maturity_millis: 1000,
+                epoch_millis: 10_000,
+                lease_millis: 60_000,
+                audits_per_unit: [4, 2, 1],
+                trusted_permille: 1000,
+                fee_permille: 0,
+                withdrawal_fee: BaseUnits(1),
+            },
+            local: true,
+        };
+        let signed = key.sign(&NetworkId::of_root_key(&key.public()), profile);
+        let path = self.path("test.profile");
+        std::fs::write(&path, signed.envelope().to_bytes()).unwrap();
+        path
+    }
+
+    /// Runs a terminal command that reads a secret from its standard input.
+    pub(crate) fn terminal_with(&self, arguments: &[&str], secret: &str) -> Output {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // A command that needs no secret may have ended already.
+        if let Err(error) = stdin.write_all(secret.as_bytes()) {
+            assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+        }
+        drop(stdin);
+        child.wait_with_output().unwrap()
     }
 
     /// Starts a headless agent and waits until it says its first state.

@@ -1,13 +1,15 @@
 //! The tray over D-Bus, as a panel sees it: a session bus of its own, a stub watcher, real menu events.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use protocol::local::{Answer, Role, SnoozeView};
 use tokio::sync::mpsc;
 use zbus::zvariant::{OwnedValue, Structure, Value};
 
-use crate::scene::{PATIENCE, Scene};
+use crate::scene::{Client, PATIENCE, Scene};
 
 /// A session bus; killed when dropped.
 struct Bus {
@@ -191,6 +193,50 @@ async fn quit_in_the_trays_menu_ends_the_agent() {
     panel.click(&item, "Quit Hearth").await;
     let code = tokio::task::spawn_blocking(move || agent.ended()).await.unwrap();
     assert_eq!(code, Some(0));
+}
+
+/// Runs what blocks beside the runtime that serves the panel.
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap()
+}
+
+fn snoozed(socket: &Path) -> Option<SnoozeView> {
+    let mut client = Client::connect(socket, Role::Terminal).unwrap();
+    match client.ask(protocol::local::Command::Status) {
+        Ok(Answer::Status { status }) => status.snooze,
+        other => panic!("no status: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn snooze_and_resume_in_the_trays_menu_reach_the_engine() {
+    let bus = bus_or_return!();
+    let mut panel = Panel::start(&bus).await;
+    let scene = scene_on(&bus);
+    let profile = scene.profile();
+    let _agent = scene.start(&["--hidden", "--profile", profile.to_str().unwrap()]);
+    let item = panel.item().await;
+    let socket = scene.socket();
+    for (label, expected) in [("Snooze 4 hours", true), ("Resume", false), ("Snooze until you resume", true)]
+    {
+        // The menu follows the status a moment later.
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !panel.menu(&item).await.iter().any(|(_, found)| found == label) {
+            assert!(tokio::time::Instant::now() < deadline, "{label} does not come into the menu");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panel.click(&item, label).await;
+        loop {
+            let socket = socket.clone();
+            if beside(move || snoozed(&socket)).await.is_some() == expected {
+                break;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{label} has no effect");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    let last = beside(move || snoozed(&socket)).await.unwrap();
+    assert_eq!(last.until_at, None, "until the owner resumes has no end");
 }
 
 #[tokio::test]
