@@ -33,7 +33,10 @@ pub async fn deposit(chain: &Chain, signer: &Signer, amount: Amount) -> Result<A
     chain.check().await?;
     let held = chain.token_balance(signer.address(), Tag::Latest).await?;
     if held < amount {
-        return Err(DepositError::TooLittle { held: held.to_tokens_rounded_down(18), wanted: amount.to_tokens_rounded_down(18) });
+        return Err(DepositError::TooLittle {
+            held: held.to_tokens_rounded_down(18),
+            wanted: amount.to_tokens_rounded_down(18),
+        });
     }
     let contracts = chain.contracts();
     // An allowance left by an interrupted attempt is used, not added to.

@@ -131,7 +131,8 @@ pub fn local_parameters() -> Parameters {
 /// [`FoundError`]; what was written before stays, and a second attempt needs another folder.
 pub async fn found(founding: Founding<'_>) -> Result<Founded, FoundError> {
     let folder = founding.folder;
-    std::fs::create_dir_all(folder).map_err(|source| FoundError::Write { path: folder.to_owned(), source })?;
+    std::fs::create_dir_all(folder)
+        .map_err(|source| FoundError::Write { path: folder.to_owned(), source })?;
     let key_file = |name: &str| -> Result<(PathBuf, Zeroizing<[u8; 32]>), FileError> {
         let path = folder.join(name);
         let seed = Zeroizing::new((founding.randomness)());

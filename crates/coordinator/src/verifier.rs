@@ -77,18 +77,15 @@ where
 #[derive(Debug)]
 pub struct WorkerVerifier {
     spawn: Spawn,
-    runtime: tokio::runtime::Runtime,
+    /// Made and dropped on the verifier's thread: a runtime cannot be dropped inside another one.
+    runtime: Option<tokio::runtime::Runtime>,
     loaded: Option<(Worker, Program)>,
 }
 
 impl WorkerVerifier {
     /// A verifier that starts its worker when the first batch comes.
-    ///
-    /// # Errors
-    /// Those of starting a runtime.
-    pub fn new(spawn: Spawn) -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { spawn, runtime, loaded: None })
+    pub fn new(spawn: Spawn) -> Self {
+        Self { spawn, runtime: None, loaded: None }
     }
 }
 
@@ -100,6 +97,15 @@ impl Verifier for WorkerVerifier {
         slices: &mut dyn Iterator<Item = SliceInputs>,
     ) -> Result<Vec<Vec<u8>>, VerifierError> {
         let Self { spawn, runtime, loaded } = self;
+        let runtime = match runtime {
+            Some(runtime) => runtime,
+            None => runtime.insert(
+                tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .map_err(|error| VerifierError::Unavailable(Box::new(error)))?,
+            ),
+        };
         runtime.block_on(async {
             // Taken out, so that a worker that failed is dropped, and with it killed.
             let mut worker = match loaded.take() {

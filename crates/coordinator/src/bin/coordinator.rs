@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use coordinator::founding::{self, FoundError, Founding};
 use coordinator::treasury::{ChainTreasury, NetRpc, Terms};
 use coordinator::verifier::WorkerVerifier;
 use coordinator::{ChainSetup, ServeError, Setup, files};
@@ -29,6 +30,9 @@ enum Command {
     Serve(Box<ServeArguments>),
     /// Show jobs, devices and the ledger of a folder.
     Status(StatusArguments),
+    /// Found a network for one machine: keys, contracts on a development chain, signed profile. Prints what it made as
+    /// one line of JSON.
+    Found(FoundArguments),
     /// Write a new key file (mode 0600) and print its public part.
     Key {
         /// The file to write; never overwritten.
@@ -77,6 +81,25 @@ struct StatusArguments {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct FoundArguments {
+    /// Folder for the files of the network; none of them may be there.
+    #[arg(long)]
+    folder: PathBuf,
+    /// Endpoint of a development chain.
+    #[arg(long)]
+    rpc: String,
+    /// Address at which the coordinator will be reached.
+    #[arg(long)]
+    url: String,
+    /// Name of the network's publisher.
+    #[arg(long, default_value = "Local sky")]
+    publisher: String,
+    /// Seconds between the proposal of a root and its activation.
+    #[arg(long, default_value_t = 1)]
+    challenge_delay_seconds: u32,
+}
+
 /// Why the program ends early, in words for a terminal.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
@@ -94,6 +117,8 @@ enum Trouble {
     NoEndpoint,
     #[error("check the chain")]
     Chain(#[from] coordinator::treasury::TreasuryError),
+    #[error("found the network")]
+    Found(#[from] FoundError),
     #[error("find the worker of the verifier")]
     Worker(#[from] sandbox::LocateError),
     #[error("start the program's machinery")]
@@ -111,6 +136,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(arguments) => serve(*arguments),
         Command::Status(arguments) => status(&arguments),
+        Command::Found(arguments) => found(arguments),
         Command::Key { file } => key(&file),
     };
     match outcome {
@@ -175,7 +201,7 @@ async fn serve_until_told(arguments: ServeArguments) -> Result<(), Trouble> {
     let mut spawn = sandbox::Spawn::new(worker);
     spawn.adapter = arguments.adapter;
     spawn.allow_software = profile.local;
-    let verifier = Box::new(WorkerVerifier::new(spawn).map_err(Trouble::Machinery)?);
+    let verifier = Box::new(WorkerVerifier::new(spawn));
 
     // Before the address is announced: whoever reads it may end this program at once.
     let mut ends = Ends::new().map_err(Trouble::Machinery)?;
@@ -265,6 +291,25 @@ fn status(arguments: &StatusArguments) -> Result<(), Trouble> {
     println!("{:<22}{}", "payable", status.payable);
     println!("{:<22}{}", "claimed", status.claimed);
     println!("{:<22}{}", "books agree", if status.books_agree { "yes" } else { "NO" });
+    Ok(())
+}
+
+fn found(arguments: FoundArguments) -> Result<(), Trouble> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Trouble::Machinery)?;
+    let net = Net::with_system_clock(Arc::new(MemoryJournal::keeping(1024)));
+    let founded = runtime.block_on(founding::found(Founding {
+        folder: &arguments.folder,
+        rpc: Arc::new(NetRpc::new(net, arguments.rpc.clone())),
+        rpc_url: arguments.rpc,
+        coordinator_url: arguments.url,
+        publisher: arguments.publisher,
+        parameters: founding::local_parameters(),
+        challenge_delay_seconds: arguments.challenge_delay_seconds,
+        now: coordinator::system_clock()(),
+        randomness: coordinator::system_randomness(),
+    }))?;
+    println!("{}", serde_json::to_string(&founded)?);
     Ok(())
 }
 

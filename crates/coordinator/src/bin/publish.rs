@@ -9,14 +9,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
+use coordinator::depositing::{self, DepositError};
 use coordinator::files;
 use coordinator::publishing::{self, LocalRunError, PublishError, Publisher};
+use coordinator::treasury::{NetRpc, Terms, TermsError};
 use jobs::local::LocalSearchError;
 use jobs::recording::{ReadRecordingError, Recording};
 use jobs::search::{Hit, Options, Package, PackageError, package};
+use jobs::synthetic::Synthetic;
 use network::{MemoryJournal, Net};
 use protocol::units::BaseUnits;
 use sandbox::{LocateError, Spawn, SpawnError};
+use settlement::Chain;
 
 /// Publishes work to a network of Hearth, or runs it here.
 #[derive(Debug, Parser)]
@@ -30,11 +34,39 @@ struct Arguments {
 enum Command {
     /// Search a SIGPROC filterbank recording (.fil) for narrow signals of changing frequency.
     Search(Box<SearchArguments>),
+    /// Pay tokens in for work to come, from the publisher's account on the chain. Prints one line of JSON.
+    Deposit(DepositArguments),
+    /// Make a recording with known drifting tones in noise, for a trial. Prints the tones as one line of JSON.
+    Recording(RecordingArguments),
     /// Write a new publisher key (mode 0600) and print its public part.
     Key {
         /// The file to write; never overwritten.
         file: PathBuf,
     },
+}
+
+#[derive(Debug, Args)]
+struct DepositArguments {
+    /// Tokens, for example 12.5.
+    amount: String,
+    /// The network's signed profile.
+    #[arg(long)]
+    profile: PathBuf,
+    /// File with the chain key of the publisher's account.
+    #[arg(long)]
+    chain_key: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct RecordingArguments {
+    /// The file to write; never overwritten.
+    file: PathBuf,
+    /// Everything follows from it.
+    #[arg(long, default_value_t = Synthetic::default().seed)]
+    seed: u64,
+    /// Number of channels.
+    #[arg(long, default_value_t = Synthetic::default().channels)]
+    channels: u32,
 }
 
 #[derive(Debug, Args)]
@@ -104,15 +136,26 @@ enum Trouble {
     File(#[from] files::FileError),
     #[error("{0} is not an amount of tokens")]
     Budget(String),
+    #[error("make the recording {path}")]
+    Save {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the profile names no chain endpoint")]
+    NoEndpoint,
+    #[error("read the profile's contracts")]
+    Terms(#[from] TermsError),
+    #[error(transparent)]
+    Deposit(#[from] DepositError),
     #[error("--{0} is missing")]
     Missing(&'static str),
     #[error("the profile names no coordinator at {0}")]
     NoCoordinator(String),
     #[error("find the worker")]
     Worker(#[from] LocateError),
-    #[error(
-        "no usable graphics driver ({detail}). On Debian and Ubuntu `apt-get install mesa-vulkan-drivers` installs one"
-    )]
+    // The worker's own words name the package to install.
+    #[error("no usable graphics driver: {detail}")]
     NoDriver { detail: String },
     #[error("the search failed")]
     Local(#[source] Box<publishing::SearchHereError>),
@@ -130,12 +173,20 @@ impl Trouble {
     fn code(&self) -> u8 {
         match self {
             Self::NoDriver { .. } => 3,
-            Self::Local(_) | Self::Publish(_) | Self::Machinery(_) | Self::Random | Self::Write(_) => 1,
+            Self::Local(_)
+            | Self::Publish(_)
+            | Self::Deposit(_)
+            | Self::Machinery(_)
+            | Self::Random
+            | Self::Write(_) => 1,
             Self::Recording { .. }
             | Self::Package { .. }
             | Self::File(_)
             | Self::Budget(_)
             | Self::Missing(_)
+            | Self::Save { .. }
+            | Self::NoEndpoint
+            | Self::Terms(_)
             | Self::NoCoordinator(_)
             | Self::Worker(_) => 2,
         }
@@ -149,6 +200,8 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Search(arguments) if arguments.local => search_here(&arguments),
         Command::Search(arguments) => search_there(&arguments),
+        Command::Deposit(arguments) => pay_in(&arguments),
+        Command::Recording(arguments) => record(&arguments),
         Command::Key { file } => key(&file),
     };
     match outcome {
@@ -277,6 +330,47 @@ fn search_there(arguments: &SearchArguments) -> Result<(), Trouble> {
         let hits = publisher.hits(&signed).await?;
         print_hits(&hits, &serde_json::to_value(&progress)?, arguments.json)
     })
+}
+
+fn pay_in(arguments: &DepositArguments) -> Result<(), Trouble> {
+    let (_, profile) = files::read_profile(&arguments.profile, coordinator::system_clock()())?;
+    let profile = profile.into_message();
+    let amount = settlement::Amount::parse_tokens(&arguments.amount)
+        .map_err(|_| Trouble::Budget(arguments.amount.clone()))?;
+    let signer = files::read_chain_key(&arguments.chain_key)?;
+    let endpoint = profile.chain.rpc.first().ok_or(Trouble::NoEndpoint)?.clone();
+    let terms = Terms::new(&profile, signer.address())?;
+    let net = Net::with_system_clock(Arc::new(MemoryJournal::keeping(1024)));
+    let chain = Chain::new(Arc::new(NetRpc::new(net, endpoint)), terms.contracts().clone());
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Trouble::Machinery)?;
+    let held = runtime.block_on(depositing::deposit(&chain, &signer, amount))?;
+    let account = signer.address().to_string();
+    let deposited = held.to_tokens_rounded_down(18);
+    println!("{}", serde_json::json!({ "account": account, "deposited": deposited }));
+    Ok(())
+}
+
+fn record(arguments: &RecordingArguments) -> Result<(), Trouble> {
+    let path = arguments.file.clone();
+    if path.exists() {
+        return Err(files::FileError::Exists(path).into());
+    }
+    let synthetic = Synthetic { seed: arguments.seed, channels: arguments.channels, ..Synthetic::default() };
+    let (recording, tones) = synthetic.generate();
+    recording.save(&path).map_err(|source| Trouble::Save { path, source })?;
+    let tones: Vec<serde_json::Value> = tones
+        .iter()
+        .map(|tone| {
+            serde_json::json!({
+                "frequency_mhz": tone.frequency_mhz,
+                "drift_hz_s": tone.drift_hz_s,
+                "snr": tone.snr,
+            })
+        })
+        .collect();
+    println!("{}", serde_json::json!({ "seed": arguments.seed, "tones": tones }));
+    Ok(())
 }
 
 fn print_hits(hits: &[Hit], job: &serde_json::Value, json: bool) -> Result<(), Trouble> {
