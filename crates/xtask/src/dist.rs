@@ -21,11 +21,14 @@ pub(crate) fn dist() -> Result<ExitCode> {
         bail!("packages are built on Debian or Ubuntu so far: dpkg-deb is not here");
     }
     install::install(Purpose::Run)?;
-    must(
-        cargo()
-            .args(["build", "--release", "--locked"])
-            .args(["--package", "agent", "--package", "worker", "--package", "hearth-window"]),
-    )?;
+    must(cargo().args(["build", "--release", "--locked"]).args([
+        "--package",
+        "agent",
+        "--package",
+        "worker",
+        "--package",
+        "hearth-window",
+    ]))?;
     let package = debian()?;
     let bytes = fs::metadata(&package).with_context(|| format!("read {}", package.display()))?.len();
     print(&format!("{} {bytes} bytes", package.display()));
@@ -61,7 +64,8 @@ fn debian() -> Result<PathBuf> {
         let folder = hicolor.join(format!("{size}x{size}/apps/hearth.png"));
         place(&icons.join(format!("{size}x{size}.png")), &folder, 0o644)?;
     }
-    let architecture = output(Command::new("dpkg").arg("--print-architecture")).context("ask dpkg for its architecture")?;
+    let architecture =
+        output(Command::new("dpkg").arg("--print-architecture")).context("ask dpkg for its architecture")?;
     let version = env!("CARGO_PKG_VERSION");
     let template = fs::read_to_string(installers.join("control.in")).context("read control.in")?;
     let control = template
@@ -84,7 +88,8 @@ fn place(from: &Path, to: &Path, mode: u32) -> Result<()> {
         fs::create_dir_all(parent).with_context(|| format!("make {}", parent.display()))?;
     }
     fs::copy(from, to).with_context(|| format!("copy {} to {}", from.display(), to.display()))?;
-    fs::set_permissions(to, fs::Permissions::from_mode(mode)).with_context(|| format!("set mode of {}", to.display()))
+    fs::set_permissions(to, fs::Permissions::from_mode(mode))
+        .with_context(|| format!("set mode of {}", to.display()))
 }
 
 fn size_of(path: &Path) -> Result<u64> {

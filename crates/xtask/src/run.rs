@@ -41,7 +41,8 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode> {
     }
     install::install(Purpose::Run)?;
     must(cargo().args(["build", "--workspace", "--bins", "--locked"]))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
     runtime.block_on(network(options))
 }
 
@@ -86,7 +87,8 @@ impl Parts {
 
 async fn network(options: &RunOptions) -> Result<ExitCode> {
     let folder = fresh_folder()?;
-    let runtime = tempfile::Builder::new().prefix("hearth-run-").tempdir().context("make a runtime folder")?;
+    let runtime =
+        tempfile::Builder::new().prefix("hearth-run-").tempdir().context("make a runtime folder")?;
     let folder = Folder { root: folder, runtime: runtime.path().to_path_buf() };
     let mut parts = Parts::default();
     let outcome = tokio::select! {
@@ -214,10 +216,24 @@ fn part(program: &Path) -> Command {
 async fn start_chain(folder: &Folder, parts: &mut Parts) -> Result<String> {
     let anvil = workspace::anvil();
     if !anvil.exists() {
-        bail!("anvil is missing: {} does not exist; run npm ci in crates/settlement/contracts", anvil.display());
+        bail!(
+            "anvil is missing: {} does not exist; run npm ci in crates/settlement/contracts",
+            anvil.display()
+        );
     }
     let mut child = part(&anvil)
-        .args(["--host", "127.0.0.1", "--port", "0", "--chain-id", "31337", "--accounts", "0", "--color", "never"])
+        .args([
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--chain-id",
+            "31337",
+            "--accounts",
+            "0",
+            "--color",
+            "never",
+        ])
         .env("HOME", &folder.root)
         .env("XDG_CONFIG_HOME", &folder.root)
         .env("XDG_CACHE_HOME", &folder.root)
@@ -295,7 +311,9 @@ async fn start_coordinator(folder: &Folder, parts: &mut Parts, network: &Value, 
         .spawn()
         .context("start the coordinator")?;
     let mut said = lines(&mut child)?;
-    let ready = tokio::time::timeout(STEP_LIMIT, said.next_line()).await.context("the coordinator did not start in time")?;
+    let ready = tokio::time::timeout(STEP_LIMIT, said.next_line())
+        .await
+        .context("the coordinator did not start in time")?;
     if ready.context("read what the coordinator says")?.is_none() {
         let path = folder.root.join("coordinator.log");
         let log = fs::read_to_string(&path).unwrap_or_default();

@@ -204,16 +204,16 @@ fn page(tally: &mut Tally) -> Result<()> {
 
 fn long_tier(tally: &mut Tally) {
     let contracts = workspace::contracts();
-    let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
-    let steps: [(&str, Command); 2] = [
-        ("contracts compile to the committed artifacts", {
-            let mut command = Command::new(npm);
-            command.args(["run", "check"]).current_dir(&contracts);
-            command
-        }),
+    let node = |arguments: &[&str]| {
+        let mut command = Command::new("node");
+        command.args(arguments).current_dir(&contracts);
+        command
+    };
+    let steps = [
+        ("contracts compile to the committed artifacts", node(&["build.mjs", "--check"])),
         ("contracts: unit, fuzz and invariant tests", {
-            let mut command = Command::new(npm);
-            command.args(["test"]).current_dir(&contracts);
+            let mut command = node(&["forge.mjs", "test"]);
+            command.env("FOUNDRY_PROFILE", "long");
             command
         }),
     ];

@@ -34,7 +34,10 @@ fn post(url: &str, body: &str) -> Result<Value> {
         "POST / HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
     );
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).context("ask the chain")?;
+    stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(body.as_bytes()))
+        .context("ask the chain")?;
     let mut text = String::new();
     stream.take(MAX_ANSWER_BYTES).read_to_string(&mut text).context("read the chain's answer")?;
     let start = text.find('{').context("the chain's answer has no body")?;

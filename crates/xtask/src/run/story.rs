@@ -47,8 +47,7 @@ impl Story<'_> {
         let recipient = recipient()?;
         let token = self.network["token"].as_str().context("the founded network names no token")?;
         let before = chain::token_balance(self.rpc, token, &recipient)?;
-        let withdraw =
-            ["wallet", "withdraw", "--to", &recipient, "--wait", "--passphrase-fd", "0"];
+        let withdraw = ["wallet", "withdraw", "--to", &recipient, "--wait", "--passphrase-fd", "0"];
         let withdrawing = tell_agent(self.folder, &withdraw, Some(&passphrase));
         tokio::time::timeout(PAYABLE_LIMIT, withdrawing).await.context("the withdrawal took too long")??;
         let after = chain::token_balance(self.rpc, token, &recipient)?;
@@ -138,7 +137,10 @@ impl Story<'_> {
             ("what arrived is the amount confirmed", arrived == amount && amount > 0),
             ("the fee is the only difference", part("withdrawn")? == amount && part("fees")? == fee),
             ("earned = balance + withdrawn + fees + pending", earned == gone && earned > 0),
-            ("the coordinator paid out what the wallet took", coordinator["claimed"].as_str().and_then(|c| c.parse().ok()) == Some(amount + fee)),
+            (
+                "the coordinator paid out what the wallet took",
+                coordinator["claimed"].as_str().and_then(|c| c.parse().ok()) == Some(amount + fee),
+            ),
             ("the coordinator's books agree with a recount", coordinator["books_agree"] == Value::Bool(true)),
             ("the search found lines", hits > 0),
         ];
