@@ -101,6 +101,15 @@ pub enum TerminalCommand {
         #[arg(long, default_value_t = 1)]
         days: u32,
     },
+    /// Finish Welcome from the terminal: sharing begins only after somebody agreed to it.
+    Welcome {
+        /// You agree to share as the limits say; see them with `hearth limits`.
+        #[arg(long, required = true)]
+        agree: bool,
+        /// Start Hearth with every session.
+        #[arg(long)]
+        autostart: bool,
+    },
     /// Measure the graphics card and the line.
     Measure,
     /// The wallet.
@@ -288,6 +297,9 @@ async fn carry_out(
         TerminalCommand::Resume => client.order(Ask::Resume).await?,
         TerminalCommand::ShareNow => client.order(Ask::ShareNow).await?,
         TerminalCommand::Window => client.order(Ask::OpenWindow).await?,
+        TerminalCommand::Welcome { agree: _, autostart } => {
+            client.order(Ask::FinishWelcome { autostart }).await?;
+        }
         TerminalCommand::Measure => client.order(Ask::Measure).await?,
         TerminalCommand::Quit => client.order(Ask::Quit).await?,
         TerminalCommand::Join { file } => {
@@ -450,6 +462,7 @@ mod tests {
         assert_eq!(parse("hearth snooze forever").unwrap_err(), ErrorKind::InvalidValue);
         assert_eq!(parse("hearth wallet create --words 13").unwrap_err(), ErrorKind::ValueValidation);
         assert_eq!(parse("hearth --headless --hidden").unwrap_err(), ErrorKind::ArgumentConflict);
+        assert!(parse("hearth welcome").is_err(), "agreeing is said, not assumed");
         assert!(parse("hearth wallet create --passphrase secret").is_err(), "no secret on a command line");
     }
 

@@ -26,16 +26,16 @@ fn create(scene: &Scene) {
     assert!(said.contains("on a terminal only"), "no words go into a pipe: {said}");
 }
 
-fn token(scene: &Scene, purpose: VaultPurpose) -> Result<String, ErrorCode> {
+fn token(scene: &Scene, purpose: VaultPurpose) -> String {
     let mut terminal = scene.client(Role::Terminal).unwrap();
-    match terminal.ask(Command::OpenVault { purpose })? {
-        Answer::Text { text, .. } => Ok(text),
+    match terminal.ask(Command::OpenVault { purpose }) {
+        Ok(Answer::Text { text, .. }) => text,
         other => panic!("no token: {other:?}"),
     }
 }
 
 fn vault(scene: &Scene, purpose: VaultPurpose) -> Client {
-    scene.client(Role::Vault { token: token(scene, purpose).unwrap() }).unwrap()
+    scene.client(Role::Vault { token: token(scene, purpose) }).unwrap()
 }
 
 fn secret(text: &str) -> SecretText {
@@ -45,6 +45,8 @@ fn secret(text: &str) -> SecretText {
 #[test]
 fn joining_starts_the_engine_and_outlives_a_restart() {
     let (scene, mut agent) = joined();
+    let welcome = scene.terminal(&["welcome", "--agree"]);
+    assert!(welcome.status.success(), "{welcome:?}");
     let snooze = scene.terminal(&["snooze", "resume"]);
     assert!(snooze.status.success(), "{snooze:?}");
     let limits = scene.terminal(&["limits", "card_percent=50"]);
@@ -56,6 +58,7 @@ fn joining_starts_the_engine_and_outlives_a_restart() {
     let mut client = scene.client(Role::Window).unwrap();
     let Ok(Answer::Status { status }) = client.ask(Command::Status) else { panic!("no status") };
     assert_eq!(status.network, "Test", "the joined network is kept");
+    assert!(status.welcomed, "agreeing is remembered");
     assert!(status.snooze.is_some(), "a snooze outlives a restart");
     let Ok(Answer::Preferences { preferences }) = client.ask(Command::Preferences) else { panic!("none") };
     assert_eq!(preferences.card_percent, 50);
@@ -125,7 +128,7 @@ fn words_are_shown_and_checked_on_one_granted_connection() {
 #[test]
 fn a_token_opens_one_connection_and_ends_with_it() {
     let (scene, _agent) = joined();
-    let token = token(&scene, VaultPurpose::Create).unwrap();
+    let token = token(&scene, VaultPurpose::Create);
     let first = scene.client(Role::Vault { token: token.clone() }).unwrap();
     assert_eq!(scene.client(Role::Vault { token: token.clone() }).err(), Some(ErrorCode::BadToken));
     drop(first);
