@@ -4,7 +4,7 @@
 //! of the connection left without an answer.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use protocol::local::{
@@ -61,8 +61,12 @@ pub(crate) struct Link {
 impl Link {
     /// Connects in the background as `role` and keeps connected; a vault's token is good once, so it tries once.
     pub(crate) fn open(role: Role, news: impl Fn(News) + Send + Sync + 'static) -> Self {
+        Self::open_at(socket_path(), role, news)
+    }
+
+    fn open_at(socket: Option<PathBuf>, role: Role, news: impl Fn(News) + Send + Sync + 'static) -> Self {
         let (questions, asked) = mpsc::channel(16);
-        tauri::async_runtime::spawn(keep(role, asked, news));
+        tauri::async_runtime::spawn(keep(socket, role, asked, news));
         Self { questions }
     }
 
@@ -87,11 +91,11 @@ pub(crate) fn socket_path() -> Option<PathBuf> {
         .or_else(|| set("HOME").map(|home| home.join(".local/share/hearth/run/agent.sock")))
 }
 
-async fn keep(role: Role, mut asked: mpsc::Receiver<Question>, news: impl Fn(News)) {
+async fn keep(socket: Option<PathBuf>, role: Role, mut asked: mpsc::Receiver<Question>, news: impl Fn(News)) {
     let once = matches!(role, Role::Vault { .. });
     let mut pause = RETRY.0;
     loop {
-        match connect(&role).await {
+        match connect(socket.as_deref(), &role).await {
             Ok(stream) => {
                 pause = RETRY.0;
                 news(News::Connection(Connection::Connected));
@@ -152,8 +156,8 @@ enum ConnectError {
     Manners,
 }
 
-async fn connect(role: &Role) -> Result<UnixStream, ConnectError> {
-    let path = socket_path().ok_or(ConnectError::NoPlace)?;
+async fn connect(socket: Option<&Path>, role: &Role) -> Result<UnixStream, ConnectError> {
+    let path = socket.ok_or(ConnectError::NoPlace)?;
     let mut stream = UnixStream::connect(path).await?;
     // A socket in a folder of ours that somebody else listens on is an imposter who waits for a passphrase.
     if stream.peer_cred()?.uid() != rustix::process::getuid().as_raw() {
@@ -241,5 +245,111 @@ fn hear(frame: AgentFrame, open: &mut Open, news: &impl Fn(News)) {
         AgentFrame::Welcome { .. } | AgentFrame::Refused { .. } => {
             tracing::warn!("the agent greeted in the middle of a conversation");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    struct Scene {
+        link: Link,
+        news: mpsc::UnboundedReceiver<News>,
+        listener: UnixListener,
+        _folder: tempfile::TempDir,
+    }
+
+    fn scene(role: Role) -> Scene {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("agent.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let (tell, news) = mpsc::unbounded_channel();
+        let link = Link::open_at(Some(socket), role, move |item| {
+            // The test may have ended first.
+            drop(tell.send(item));
+        });
+        Scene { link, news, listener, _folder: folder }
+    }
+
+    /// Takes the next client, checks its hello and greets it as an agent of `theirs`.
+    async fn greet(listener: &UnixListener, theirs: &str) -> UnixStream {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let ClientFrame::Hello { build: ours, .. } = frames::read(&mut stream).await.unwrap() else {
+            panic!("the first frame is hello");
+        };
+        assert_eq!(ours, build());
+        frames::write(&mut stream, &AgentFrame::Welcome { build: theirs.to_owned() }).await.unwrap();
+        stream
+    }
+
+    async fn question(stream: &mut UnixStream) -> (u32, Command) {
+        match frames::read(stream).await.unwrap() {
+            ClientFrame::Request { id, command } => (id, *command),
+            other @ ClientFrame::Hello { .. } => panic!("{other:?} is no request"),
+        }
+    }
+
+    async fn connection(news: &mut mpsc::UnboundedReceiver<News>) -> Connection {
+        loop {
+            if let News::Connection(connection) = news.recv().await.unwrap() {
+                return connection;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_window_watches_by_itself_and_gets_each_answer_to_its_question() {
+        let mut scene = scene(Role::Window);
+        let mut agent = greet(&scene.listener, build()).await;
+        assert_eq!(connection(&mut scene.news).await, Connection::Connected);
+        assert!(matches!(question(&mut agent).await.1, Command::WatchStatus));
+        assert!(matches!(question(&mut agent).await.1, Command::WatchPicture));
+
+        let (first, second) = (scene.link.clone(), scene.link.clone());
+        let first = tokio::spawn(async move { first.ask(Command::Resume).await });
+        let (first_id, _) = question(&mut agent).await;
+        let second = tokio::spawn(async move { second.ask(Command::Statement).await });
+        let (second_id, _) = question(&mut agent).await;
+        let text = Answer::Text { file_name: "a.json".into(), text: "{}".into() };
+        for (id, answer) in [(second_id, text), (first_id, Answer::Done)] {
+            frames::write(&mut agent, &AgentFrame::Answer { id, answer: Box::new(answer) }).await.unwrap();
+        }
+        assert!(matches!(first.await.unwrap(), Ok(Answer::Done)), "answers are told apart by number");
+        assert!(matches!(second.await.unwrap(), Ok(Answer::Text { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_question_fails_when_the_agent_goes_and_the_window_connects_again() {
+        let mut scene = scene(Role::Window);
+        let mut agent = greet(&scene.listener, build()).await;
+        let link = scene.link.clone();
+        let asked = tokio::spawn(async move { link.ask(Command::Wallet).await });
+        while !matches!(question(&mut agent).await.1, Command::Wallet) {}
+        drop(agent);
+        assert!(asked.await.unwrap().is_err(), "nobody waits for ever");
+        assert_eq!(connection(&mut scene.news).await, Connection::Connected);
+        assert_eq!(connection(&mut scene.news).await, Connection::Absent);
+        greet(&scene.listener, build()).await;
+        assert_eq!(connection(&mut scene.news).await, Connection::Connected, "the window goes on by itself");
+    }
+
+    #[tokio::test]
+    async fn an_agent_of_another_build_gets_no_question() {
+        let mut scene = scene(Role::Window);
+        let mut agent = greet(&scene.listener, "0.0.1+other").await;
+        let refused = connection(&mut scene.news).await;
+        assert_eq!(refused, Connection::Refused { code: ErrorCode::OtherBuild });
+        assert!(frames::read::<ClientFrame>(&mut agent).await.is_err(), "nothing more is said to it");
+    }
+
+    #[tokio::test]
+    async fn a_vault_connects_once_because_its_token_is_good_once() {
+        let scene = scene(Role::Vault { token: "ab".into() });
+        drop(greet(&scene.listener, build()).await);
+        // The link's task is over with the connection, so questions find nobody.
+        while scene.link.ask(Command::VaultView).await.is_ok() {}
+        scene.link.questions.closed().await;
     }
 }
