@@ -1,14 +1,403 @@
 // Made from crates/protocol/src/local.rs by `cargo xtask bindings`. Changes belong there.
 
 /**
- * For how long sharing pauses.
+ * A graphics adapter as its driver names it.
  */
-export type Snooze = "minutes15" | "hour1" | "hours4" | "until_tomorrow" | "until_resume";
+export type Adapter = { 
+/**
+ * Name, for example "NVIDIA GeForce RTX 3060".
+ */
+name: string, 
+/**
+ * `vulkan`, `metal` or `dx12`.
+ */
+backend: string, 
+/**
+ * Driver name and version.
+ */
+driver: string, 
+/**
+ * PCI vendor.
+ */
+vendor_id: number, 
+/**
+ * PCI device.
+ */
+device_id: number, 
+/**
+ * Whether the "card" is the processor.
+ */
+software: boolean, 
+/**
+ * Largest storage binding in bytes.
+ */
+max_binding_bytes: number, 
+/**
+ * Device memory in bytes where the driver tells.
+ */
+memory_bytes: number | null, };
 
 /**
- * An instant: milliseconds since 1970-01-01T00:00:00Z. Fields of this type end in `_at`.
+ * What comes back.
  */
-export type UnixMillis = number;
+export type Answer = { "answer": "done" } | { "answer": "status", 
+/**
+ * All of it.
+ */
+status: Status, } | { "answer": "preferences", 
+/**
+ * All of them.
+ */
+preferences: Preferences, } | { "answer": "earnings", 
+/**
+ * The page.
+ */
+earnings: Earnings, } | { "answer": "text", 
+/**
+ * Suggested name.
+ */
+file_name: string, 
+/**
+ * Contents.
+ */
+text: string, } | { "answer": "privacy", 
+/**
+ * The page.
+ */
+privacy: Privacy, } | { "answer": "wallet", 
+/**
+ * The page.
+ */
+wallet: WalletView, } | { "answer": "quote", 
+/**
+ * The price.
+ */
+quote: Quote, } | { "answer": "vault", 
+/**
+ * The decision.
+ */
+view: VaultView, } | { "answer": "words", 
+/**
+ * 12 or 24 words.
+ */
+words: SecretText, };
+
+/**
+ * Light or dark.
+ */
+export type Appearance = "system" | "light" | "dark";
+
+/**
+ * earned here + earned on other devices + received otherwise = balance + withdrawn + fees + pending, in tokens.
+ */
+export type BalanceIdentity = { 
+/**
+ * By this device's receipts.
+ */
+earned_here: string, 
+/**
+ * By other devices bound to the same address.
+ */
+earned_elsewhere: string, 
+/**
+ * Came to the address in other ways.
+ */
+received: string, 
+/**
+ * Ready to withdraw.
+ */
+balance: string, 
+/**
+ * Has left to outside addresses.
+ */
+withdrawn: string, 
+/**
+ * Paid to relayers.
+ */
+fees: string, 
+/**
+ * Still checking, or not yet in a closed epoch.
+ */
+pending: string, };
+
+/**
+ * The measurement of this machine.
+ */
+export type Benchmark = { 
+/**
+ * Step that runs, none when it is over.
+ */
+running: BenchmarkStep | null, 
+/**
+ * Thousandths of the whole.
+ */
+permille: number, 
+/**
+ * When it ended.
+ */
+finished_at: UnixMillis | null, 
+/**
+ * What computes.
+ */
+adapter: Adapter | null, 
+/**
+ * 32-bit float multiply-adds, 10^9 operations per second.
+ */
+float_gops: number | null, 
+/**
+ * 32-bit integer multiply-adds, 10^9 operations per second.
+ */
+integer_gops: number | null, 
+/**
+ * Memory copy, 10^9 bytes per second.
+ */
+memory_gbytes: number | null, 
+/**
+ * Idle round trip to the coordinator in milliseconds.
+ */
+rtt_millis: number | null, 
+/**
+ * Upload in bit/s.
+ */
+up_bits_per_s: number | null, 
+/**
+ * Download in bit/s.
+ */
+down_bits_per_s: number | null, 
+/**
+ * Why a part is missing.
+ */
+error: LocalError | null, };
+
+/**
+ * Steps of the measurement.
+ */
+export type BenchmarkStep = "opening" | "float" | "integer" | "memory" | "latency" | "download" | "upload";
+
+/**
+ * The graphics card now.
+ */
+export type CardLane = { 
+/**
+ * Whether it computes for others now.
+ */
+sharing: boolean, 
+/**
+ * The adapter, once a worker has opened it.
+ */
+adapter: Adapter | null, 
+/**
+ * Walls round the worker.
+ */
+confinement: Confinement | null, 
+/**
+ * Share of the card that may be used, percent.
+ */
+limit_percent: number, 
+/**
+ * Power in watts, where it can be read.
+ */
+watts: number | null, 
+/**
+ * Temperature in °C, where it can be read.
+ */
+celsius: number | null, 
+/**
+ * Bundles finished today.
+ */
+bundles_today: number, 
+/**
+ * Slices finished today.
+ */
+slices_today: number, 
+/**
+ * How long the last hand-back took, in milliseconds, as observed from outside the worker.
+ */
+yielded_in_millis: number | null, 
+/**
+ * 99th percentile of the hand-backs of 30 days, in milliseconds.
+ */
+yield_p99_millis: number | null, };
+
+/**
+ * What a client sends.
+ */
+export type ClientFrame = { "type": "hello", 
+/**
+ * Build of the client; must equal the agent's.
+ */
+build: string, 
+/**
+ * What it is.
+ */
+role: Role, } | { "type": "request", 
+/**
+ * Chosen by the client, echoed in the answer.
+ */
+id: number, 
+/**
+ * What is asked.
+ */
+command: Command, };
+
+/**
+ * What a client may ask. Commands that move money or show secrets need [`Role::Vault`].
+ */
+export type Command = { "command": "watch_status" } | { "command": "watch_picture" } | { "command": "status" } | { "command": "snooze", 
+/**
+ * For how long.
+ */
+span: Snooze, } | { "command": "resume" } | { "command": "share_now" } | { "command": "preferences" } | { "command": "set_preferences", 
+/**
+ * All of them.
+ */
+preferences: Preferences, } | { "command": "measure" } | { "command": "cancel_measure" } | { "command": "finish_welcome", 
+/**
+ * Whether Hearth starts with the session.
+ */
+autostart: boolean, } | { "command": "earnings", 
+/**
+ * First instant.
+ */
+from_at: UnixMillis, } | { "command": "statement" } | { "command": "privacy", 
+/**
+ * First instant.
+ */
+from_at: UnixMillis, } | { "command": "journal", 
+/**
+ * In which form.
+ */
+format: ExportFormat, } | { "command": "wallet" } | { "command": "quote", 
+/**
+ * Recipient as typed.
+ */
+to: string, 
+/**
+ * Amount as typed, in tokens with a decimal point; empty withdraws all.
+ */
+amount: string, } | { "command": "open_vault", 
+/**
+ * Which decision.
+ */
+purpose: VaultPurpose, } | { "command": "join_network", 
+/**
+ * Path of the file.
+ */
+path: string, } | { "command": "vault_view" } | { "command": "vault_decide", 
+/**
+ * The decision with its secrets.
+ */
+decision: VaultDecision, } | { "command": "open_window" } | { "command": "quit" };
+
+/**
+ * Which walls stand around a worker.
+ */
+export type Confinement = { 
+/**
+ * Files outside the driver's are out of reach.
+ */
+files: Wall, 
+/**
+ * Sockets cannot be opened.
+ */
+network: Wall, 
+/**
+ * Processes cannot be started.
+ */
+processes: Wall, 
+/**
+ * Memory is limited.
+ */
+memory: Wall, 
+/**
+ * The process ends with its parent.
+ */
+parent: Wall, };
+
+/**
+ * For what credit is given. Bare availability, claims of hardware and benchmarks are never credited.
+ */
+export type CreditKind = "computed" | "audited" | "delivered" | "held" | "revoked";
+
+/**
+ * The earnings page.
+ */
+export type Earnings = { 
+/**
+ * Sum of the span.
+ */
+sum: Money, 
+/**
+ * Latest day first.
+ */
+days: Array<EarningsDay>, 
+/**
+ * Why the present day has nothing, where that is so.
+ */
+no_work: NoWork | null, };
+
+/**
+ * One local day.
+ */
+export type EarningsDay = { 
+/**
+ * Local date, `2026-11-23`.
+ */
+date: string, 
+/**
+ * Time the card shared, in seconds.
+ */
+shared_seconds: number, 
+/**
+ * The day's amounts.
+ */
+money: Money, 
+/**
+ * When the last receipt of the day is final.
+ */
+final_at: UnixMillis | null, 
+/**
+ * Receipts, latest first.
+ */
+receipts: Array<ReceiptView>, };
+
+/**
+ * One sending.
+ */
+export type EgressView = { 
+/**
+ * When it began.
+ */
+at: UnixMillis, 
+/**
+ * Code of the purpose.
+ */
+purpose: string, 
+/**
+ * Host and port.
+ */
+destination: string, 
+/**
+ * What it was about.
+ */
+object: string, 
+/**
+ * Bytes sent.
+ */
+sent_bytes: number, 
+/**
+ * Bytes received.
+ */
+received_bytes: number, 
+/**
+ * Whether the count is a ceiling because the program ended in the middle.
+ */
+estimated: boolean, };
+
+/**
+ * Failures of local requests.
+ */
+export type ErrorCode = "other_build" | "bad_token" | "not_allowed" | "malformed" | "busy" | "preference" | "wallet_missing" | "wallet_unreadable" | "wallet_exists" | "wrong_passphrase" | "weak_passphrase" | "bad_words" | "quiz_failed" | "address_malformed" | "address_checksum" | "address_forbidden" | "amount_malformed" | "amount_too_precise" | "amount_above_balance" | "amount_below_fee" | "withdrawal_pending" | "quote_expired" | "chain_unreachable" | "wrong_chain" | "unknown_contract" | "coordinator_unreachable" | "coordinator_version" | "profile_signature" | "profile_counter" | "profile_expired" | "profile_unreadable" | "disk_full" | "preferences_unreadable" | "journal_unreadable" | "no_driver" | "no_display" | "internal";
 
 /**
  * Forms of an export.
@@ -16,9 +405,136 @@ export type UnixMillis = number;
 export type ExportFormat = "csv" | "json";
 
 /**
- * Light or dark.
+ * What kind of work it is; the app has a picture for some kinds.
  */
-export type Appearance = "system" | "light" | "dark";
+export type Family = "signal_search" | "benchmark" | "conformance" | "other";
+
+/**
+ * A found line.
+ */
+export type HitView = { 
+/**
+ * Frequency in Hz.
+ */
+frequency_hz: number, 
+/**
+ * Drift in micro-Hz per second.
+ */
+drift_micro_hz_s: number, 
+/**
+ * Signal to noise in thousandths.
+ */
+snr_milli: number, };
+
+/**
+ * A failure that a person can act on; the page has a sentence for each code.
+ */
+export type LocalError = { 
+/**
+ * Which failure.
+ */
+code: ErrorCode, 
+/**
+ * For support and logs; never shown alone.
+ */
+detail: string, };
+
+/**
+ * A found line in the picture.
+ */
+export type Mark = { 
+/**
+ * The line.
+ */
+hit: HitView, 
+/**
+ * Column in the first row.
+ */
+first_column: number, 
+/**
+ * Column in the last row.
+ */
+last_column: number, };
+
+/**
+ * Amounts in tokens as decimal text with all digits; `net` may start with a minus sign.
+ */
+export type Money = { 
+/**
+ * Unit, for example `EMBER`.
+ */
+unit: string, 
+/**
+ * Credit by receipts.
+ */
+paid: string, 
+/**
+ * Electricity in tokens, where power and both prices are known.
+ */
+electricity: string | null, 
+/**
+ * Paid less electricity, where electricity is known.
+ */
+net: string | null, };
+
+/**
+ * Why a heartbeat got no lease.
+ */
+export type NoWork = "none_offered" | "enough_leased" | "device_class" | "suspended";
+
+/**
+ * Something a person should know or do.
+ */
+export type Notice = { 
+/**
+ * Which.
+ */
+code: ErrorCode, 
+/**
+ * When it came up.
+ */
+at: UnixMillis, 
+/**
+ * A path or figure that belongs to it.
+ */
+detail: string, };
+
+/**
+ * A picture of the slice at hand: levels of a waterfall, and a spectrum of what has been searched.
+ */
+export type Picture = { 
+/**
+ * Columns: frequency, left to right ascending.
+ */
+columns: number, 
+/**
+ * Rows: one per spectrum, first on top.
+ */
+rows: number, 
+/**
+ * `rows * columns` levels, 0 to 255, base64.
+ */
+levels: string, 
+/**
+ * Frequency of the left edge in Hz.
+ */
+left_hz: number, 
+/**
+ * Frequency of the right edge in Hz.
+ */
+right_hz: number, 
+/**
+ * Time from the first to the last row in milliseconds.
+ */
+span_millis: number, 
+/**
+ * The line found in this window, with its columns in the first and last row.
+ */
+mark: Mark | null, 
+/**
+ * One entry per finished slice of the bundle.
+ */
+searched: Array<SearchedSlice>, };
 
 /**
  * The owner's rules. Every change takes effect at once.
@@ -94,135 +610,146 @@ appearance: Appearance,
 autostart: boolean, };
 
 /**
- * A passphrase or recovery words in transit: wiped when dropped, never printed.
+ * The privacy page.
  */
-export type SecretText = string;
+export type Privacy = { 
+/**
+ * Bytes sent in the span.
+ */
+sent_bytes: number, 
+/**
+ * Bytes received in the span.
+ */
+received_bytes: number, 
+/**
+ * What left, by purpose and destination, largest first.
+ */
+rows: Array<PrivacyRow>, 
+/**
+ * Sent and received per hour of the span, oldest first.
+ */
+hours: Array<PrivacyHour>, 
+/**
+ * The last single sendings, latest first.
+ */
+latest: Array<EgressView>, 
+/**
+ * Size of the journal in bytes.
+ */
+journal_bytes: number, };
 
 /**
- * The owner's decision in the vault window.
+ * One hour.
  */
-export type VaultDecision = { "decision": "cancel" } | { "decision": "create", 
+export type PrivacyHour = { 
 /**
- * New passphrase.
+ * Its first instant.
  */
-passphrase: SecretText, 
+at: UnixMillis, 
 /**
- * 12 or 24.
+ * Bytes sent.
  */
-words: number, } | { "decision": "restore", 
+sent_bytes: number, 
 /**
- * The words, separated by spaces.
+ * Bytes received.
  */
-words: SecretText, 
-/**
- * New passphrase.
- */
-passphrase: SecretText, } | { "decision": "withdraw", 
-/**
- * Digest of the quote shown.
- */
-quote: string, 
-/**
- * The passphrase.
- */
-passphrase: SecretText, } | { "decision": "show_words", 
-/**
- * The passphrase.
- */
-passphrase: SecretText, } | { "decision": "check_words", 
-/**
- * In the order asked.
- */
-answers: [SecretText, SecretText, SecretText], };
+received_bytes: number, };
 
 /**
- * What the vault window is opened for.
+ * Sum of one purpose and destination.
  */
-export type VaultPurpose = { "purpose": "create" } | { "purpose": "restore" } | { "purpose": "withdraw", 
+export type PrivacyRow = { 
 /**
- * [`Quote::id`].
+ * Code of the purpose.
  */
-quote: string, } | { "purpose": "backup" };
+purpose: string, 
+/**
+ * Host and port.
+ */
+destination: string, 
+/**
+ * Bytes sent.
+ */
+sent_bytes: number, 
+/**
+ * Bytes received.
+ */
+received_bytes: number, 
+/**
+ * Number of sendings.
+ */
+count: number, };
 
 /**
- * What a client may ask. Commands that move money or show secrets need [`Role::Vault`].
+ * A price for a withdrawal; nothing is signed yet.
  */
-export type Command = { "command": "watch_status" } | { "command": "watch_picture" } | { "command": "status" } | { "command": "snooze", 
+export type Quote = { 
 /**
- * For how long.
+ * Digest of all terms, hex.
  */
-span: Snooze, } | { "command": "resume" } | { "command": "share_now" } | { "command": "preferences" } | { "command": "set_preferences", 
+id: string, 
 /**
- * All of them.
- */
-preferences: Preferences, } | { "command": "measure" } | { "command": "cancel_measure" } | { "command": "finish_welcome", 
-/**
- * Whether Hearth starts with the session.
- */
-autostart: boolean, } | { "command": "earnings", 
-/**
- * First instant.
- */
-from_at: UnixMillis, } | { "command": "statement" } | { "command": "privacy", 
-/**
- * First instant.
- */
-from_at: UnixMillis, } | { "command": "journal", 
-/**
- * In which form.
- */
-format: ExportFormat, } | { "command": "wallet" } | { "command": "quote", 
-/**
- * Recipient as typed.
+ * Checksummed recipient.
  */
 to: string, 
 /**
- * Amount as typed, in tokens with a decimal point; empty withdraws all.
+ * What leaves the balance.
  */
-amount: string, } | { "command": "open_vault", 
+total: string, 
 /**
- * Which decision.
+ * Fee of the relayer, exact.
  */
-purpose: VaultPurpose, } | { "command": "join_network", 
+fee: string, 
 /**
- * Path of the file.
+ * What arrives, exact.
  */
-path: string, } | { "command": "vault_view" } | { "command": "vault_decide", 
+arrives: string, 
 /**
- * The decision with its secrets.
- */
-decision: VaultDecision, } | { "command": "open_window" } | { "command": "quit" };
-
-/**
- * Amounts in tokens as decimal text with all digits; `net` may start with a minus sign.
- */
-export type Money = { 
-/**
- * Unit, for example `EMBER`.
+ * Unit of the amounts.
  */
 unit: string, 
 /**
- * Credit by receipts.
+ * Until when the price holds.
  */
-paid: string, 
+expires_at: UnixMillis, 
 /**
- * Electricity in tokens, where power and both prices are known.
+ * Whether the address was typed without its checksum.
  */
-electricity: string | null, 
-/**
- * Paid less electricity, where electricity is known.
- */
-net: string | null, };
+unchecked_address: boolean, };
 
 /**
- * Why a heartbeat got no lease.
+ * One reason why the card does not share, and what ends it.
  */
-export type NoWork = "none_offered" | "enough_leased" | "device_class" | "suspended";
+export type Reason = { 
+/**
+ * Which.
+ */
+code: ReasonCode, 
+/**
+ * Since when.
+ */
+since_at: UnixMillis, 
+/**
+ * When it ends at the earliest, where that is known.
+ */
+ends_at: UnixMillis | null, 
+/**
+ * The figure seen (a percentage, °C, minutes), where there is one.
+ */
+seen: number | null, 
+/**
+ * The limit that the figure is held against.
+ */
+limit: number | null, 
+/**
+ * Name of a program, where one is the reason.
+ */
+subject: string | null, };
 
 /**
- * For what credit is given. Bare availability, claims of hardware and benchmarks are never credited.
+ * Why the card does not share. Serves for waiting (what is missing) and paused (who holds it).
  */
-export type CreditKind = "computed" | "audited" | "delivered" | "held" | "revoked";
+export type ReasonCode = "snoozed" | "not_welcomed" | "user_active" | "input_unknown" | "on_battery" | "power_unknown" | "schedule" | "fullscreen_app" | "exclusive_app" | "cpu_busy" | "gpu_busy" | "gpu_hot" | "disk_low" | "system_sleep" | "benchmarking" | "at_a_loss" | "starting" | "no_driver" | "software_driver" | "worker_failing" | "coordinator_unreachable" | "coordinator_version" | "no_work" | "device_suspended" | "journal_failing" | "turned_off";
 
 /**
  * One receipt.
@@ -258,46 +785,39 @@ slices: number,
 amount: string, };
 
 /**
- * One local day.
+ * Who a client is.
  */
-export type EarningsDay = { 
+export type Role = { "role": "window" } | { "role": "terminal" } | { "role": "vault", 
 /**
- * Local date, `2026-11-23`.
+ * One-time token from the inherited pipe, hex.
  */
-date: string, 
-/**
- * Time the card shared, in seconds.
- */
-shared_seconds: number, 
-/**
- * The day's amounts.
- */
-money: Money, 
-/**
- * When the last receipt of the day is final.
- */
-final_at: UnixMillis | null, 
-/**
- * Receipts, latest first.
- */
-receipts: Array<ReceiptView>, };
+token: string, };
 
 /**
- * The earnings page.
+ * The spectrum of one finished slice.
  */
-export type Earnings = { 
+export type SearchedSlice = { 
 /**
- * Sum of the span.
+ * Frequency of the left edge in Hz.
  */
-sum: Money, 
+left_hz: number, 
 /**
- * Latest day first.
+ * Frequency of the right edge in Hz.
  */
-days: Array<EarningsDay>, 
+right_hz: number, 
 /**
- * Why the present day has nothing, where that is so.
+ * Largest level in a few columns, 0 to 255.
  */
-no_work: NoWork | null, };
+levels: Array<number>, 
+/**
+ * Whether a line was found in it.
+ */
+hit: boolean, };
+
+/**
+ * A passphrase or recovery words in transit: wiped when dropped, never printed.
+ */
+export type SecretText = string;
 
 /**
  * What left today, by the journal.
@@ -313,113 +833,9 @@ sent_bytes: number,
 received_bytes: number, };
 
 /**
- * Failures of local requests.
+ * For how long sharing pauses.
  */
-export type ErrorCode = "other_build" | "bad_token" | "not_allowed" | "malformed" | "busy" | "preference" | "wallet_missing" | "wallet_unreadable" | "wallet_exists" | "wrong_passphrase" | "weak_passphrase" | "bad_words" | "quiz_failed" | "address_malformed" | "address_checksum" | "address_forbidden" | "amount_malformed" | "amount_too_precise" | "amount_above_balance" | "amount_below_fee" | "withdrawal_pending" | "quote_expired" | "chain_unreachable" | "wrong_chain" | "unknown_contract" | "coordinator_unreachable" | "coordinator_version" | "profile_signature" | "profile_counter" | "profile_expired" | "profile_unreadable" | "disk_full" | "preferences_unreadable" | "journal_unreadable" | "no_driver" | "no_display" | "internal";
-
-/**
- * A failure that a person can act on; the page has a sentence for each code.
- */
-export type LocalError = { 
-/**
- * Which failure.
- */
-code: ErrorCode, 
-/**
- * For support and logs; never shown alone.
- */
-detail: string, };
-
-/**
- * A graphics adapter as its driver names it.
- */
-export type Adapter = { 
-/**
- * Name, for example "NVIDIA GeForce RTX 3060".
- */
-name: string, 
-/**
- * `vulkan`, `metal` or `dx12`.
- */
-backend: string, 
-/**
- * Driver name and version.
- */
-driver: string, 
-/**
- * PCI vendor.
- */
-vendor_id: number, 
-/**
- * PCI device.
- */
-device_id: number, 
-/**
- * Whether the "card" is the processor.
- */
-software: boolean, 
-/**
- * Largest storage binding in bytes.
- */
-max_binding_bytes: number, 
-/**
- * Device memory in bytes where the driver tells.
- */
-memory_bytes: number | null, };
-
-/**
- * Steps of the measurement.
- */
-export type BenchmarkStep = "opening" | "float" | "integer" | "memory" | "latency" | "download" | "upload";
-
-/**
- * The measurement of this machine.
- */
-export type Benchmark = { 
-/**
- * Step that runs, none when it is over.
- */
-running: BenchmarkStep | null, 
-/**
- * Thousandths of the whole.
- */
-permille: number, 
-/**
- * When it ended.
- */
-finished_at: UnixMillis | null, 
-/**
- * What computes.
- */
-adapter: Adapter | null, 
-/**
- * 32-bit float multiply-adds, 10^9 operations per second.
- */
-float_gops: number | null, 
-/**
- * 32-bit integer multiply-adds, 10^9 operations per second.
- */
-integer_gops: number | null, 
-/**
- * Memory copy, 10^9 bytes per second.
- */
-memory_gbytes: number | null, 
-/**
- * Idle round trip to the coordinator in milliseconds.
- */
-rtt_millis: number | null, 
-/**
- * Upload in bit/s.
- */
-up_bits_per_s: number | null, 
-/**
- * Download in bit/s.
- */
-down_bits_per_s: number | null, 
-/**
- * Why a part is missing.
- */
-error: LocalError | null, };
+export type Snooze = "minutes15" | "hour1" | "hours4" | "until_tomorrow" | "until_resume";
 
 /**
  * A snooze.
@@ -431,224 +847,9 @@ export type SnoozeView = {
 until_at: UnixMillis | null, };
 
 /**
- * Why the card does not share. Serves for waiting (what is missing) and paused (who holds it).
- */
-export type ReasonCode = "snoozed" | "not_welcomed" | "user_active" | "input_unknown" | "on_battery" | "power_unknown" | "schedule" | "fullscreen_app" | "exclusive_app" | "cpu_busy" | "gpu_busy" | "gpu_hot" | "disk_low" | "system_sleep" | "benchmarking" | "at_a_loss" | "starting" | "no_driver" | "software_driver" | "worker_failing" | "coordinator_unreachable" | "coordinator_version" | "no_work" | "device_suspended" | "journal_failing" | "turned_off";
-
-/**
- * One reason why the card does not share, and what ends it.
- */
-export type Reason = { 
-/**
- * Which.
- */
-code: ReasonCode, 
-/**
- * Since when.
- */
-since_at: UnixMillis, 
-/**
- * When it ends at the earliest, where that is known.
- */
-ends_at: UnixMillis | null, 
-/**
- * The figure seen (a percentage, °C, minutes), where there is one.
- */
-seen: number | null, 
-/**
- * The limit that the figure is held against.
- */
-limit: number | null, 
-/**
- * Name of a program, where one is the reason.
- */
-subject: string | null, };
-
-/**
- * Something a person should know or do.
- */
-export type Notice = { 
-/**
- * Which.
- */
-code: ErrorCode, 
-/**
- * When it came up.
- */
-at: UnixMillis, 
-/**
- * A path or figure that belongs to it.
- */
-detail: string, };
-
-/**
- * The wallet in one line.
- */
-export type WalletBrief = "none" | "not_backed_up" | "ready" | "unreadable";
-
-/**
- * How far one wall holds.
- */
-export type Wall = "full" | "partial" | "none";
-
-/**
- * Which walls stand around a worker.
- */
-export type Confinement = { 
-/**
- * Files outside the driver's are out of reach.
- */
-files: Wall, 
-/**
- * Sockets cannot be opened.
- */
-network: Wall, 
-/**
- * Processes cannot be started.
- */
-processes: Wall, 
-/**
- * Memory is limited.
- */
-memory: Wall, 
-/**
- * The process ends with its parent.
- */
-parent: Wall, };
-
-/**
- * The graphics card now.
- */
-export type CardLane = { 
-/**
- * Whether it computes for others now.
- */
-sharing: boolean, 
-/**
- * The adapter, once a worker has opened it.
- */
-adapter: Adapter | null, 
-/**
- * Walls round the worker.
- */
-confinement: Confinement | null, 
-/**
- * Share of the card that may be used, percent.
- */
-limit_percent: number, 
-/**
- * Power in watts, where it can be read.
- */
-watts: number | null, 
-/**
- * Temperature in °C, where it can be read.
- */
-celsius: number | null, 
-/**
- * Bundles finished today.
- */
-bundles_today: number, 
-/**
- * Slices finished today.
- */
-slices_today: number, 
-/**
- * How long the last hand-back took, in milliseconds, as observed from outside the worker.
- */
-yielded_in_millis: number | null, 
-/**
- * 99th percentile of the hand-backs of 30 days, in milliseconds.
- */
-yield_p99_millis: number | null, };
-
-/**
  * The states of `look/README.md`.
  */
 export type State = "sharing" | "sharing_upload" | "working_offline" | "waiting" | "paused" | "attention" | "off";
-
-/**
- * The upload now.
- */
-export type UploadLane = { 
-/**
- * Whether files are delivered to other homes.
- */
-sharing: boolean, 
-/**
- * Measured uplink in bit/s.
- */
-measured_bits_per_s: number | null, 
-/**
- * The most that Hearth may use, in bit/s.
- */
-limit_bits_per_s: number | null, };
-
-/**
- * What kind of work it is; the app has a picture for some kinds.
- */
-export type Family = "signal_search" | "benchmark" | "conformance" | "other";
-
-/**
- * A found line.
- */
-export type HitView = { 
-/**
- * Frequency in Hz.
- */
-frequency_hz: number, 
-/**
- * Drift in micro-Hz per second.
- */
-drift_micro_hz_s: number, 
-/**
- * Signal to noise in thousandths.
- */
-snr_milli: number, };
-
-/**
- * What is being computed.
- */
-export type Work = { 
-/**
- * Title of the program.
- */
-title: string, 
-/**
- * What it is for and for whom.
- */
-purpose: string, 
-/**
- * Name of the publisher in the network's profile.
- */
-publisher: string, 
-/**
- * Which picture fits.
- */
-family: Family, 
-/**
- * Slices of the bundle that are done.
- */
-slices_done: number, 
-/**
- * Slices of the bundle.
- */
-slices_total: number, 
-/**
- * Thousandths of the present slice.
- */
-slice_permille: number, 
-/**
- * Lines found so far in this bundle.
- */
-hits: Array<HitView>, 
-/**
- * Price of one accepted slice, token as decimal text.
- */
-price_per_slice: string, 
-/**
- * Until when the result is due.
- */
-deadline_at: UnixMillis, };
 
 /**
  * Everything that window, tray and terminal show of the present.
@@ -716,153 +917,72 @@ notices: Array<Notice>,
 wallet: WalletBrief, };
 
 /**
- * A price for a withdrawal; nothing is signed yet.
+ * An instant: milliseconds since 1970-01-01T00:00:00Z. Fields of this type end in `_at`.
  */
-export type Quote = { 
-/**
- * Digest of all terms, hex.
- */
-id: string, 
-/**
- * Checksummed recipient.
- */
-to: string, 
-/**
- * What leaves the balance.
- */
-total: string, 
-/**
- * Fee of the relayer, exact.
- */
-fee: string, 
-/**
- * What arrives, exact.
- */
-arrives: string, 
-/**
- * Unit of the amounts.
- */
-unit: string, 
-/**
- * Until when the price holds.
- */
-expires_at: UnixMillis, 
-/**
- * Whether the address was typed without its checksum.
- */
-unchecked_address: boolean, };
+export type UnixMillis = number;
 
 /**
- * earned here + earned on other devices + received otherwise = balance + withdrawn + fees + pending, in tokens.
+ * The upload now.
  */
-export type BalanceIdentity = { 
+export type UploadLane = { 
 /**
- * By this device's receipts.
+ * Whether files are delivered to other homes.
  */
-earned_here: string, 
+sharing: boolean, 
 /**
- * By other devices bound to the same address.
+ * Measured uplink in bit/s.
  */
-earned_elsewhere: string, 
+measured_bits_per_s: number | null, 
 /**
- * Came to the address in other ways.
+ * The most that Hearth may use, in bit/s.
  */
-received: string, 
-/**
- * Ready to withdraw.
- */
-balance: string, 
-/**
- * Has left to outside addresses.
- */
-withdrawn: string, 
-/**
- * Paid to relayers.
- */
-fees: string, 
-/**
- * Still checking, or not yet in a closed epoch.
- */
-pending: string, };
+limit_bits_per_s: number | null, };
 
 /**
- * Where a withdrawal stands.
+ * The owner's decision in the vault window.
  */
-export type WithdrawalState = "signed" | "sent" | "included" | "final" | "expired" | "dropped";
+export type VaultDecision = { "decision": "cancel" } | { "decision": "create", 
+/**
+ * New passphrase.
+ */
+passphrase: SecretText, 
+/**
+ * 12 or 24.
+ */
+words: number, } | { "decision": "restore", 
+/**
+ * The words, separated by spaces.
+ */
+words: SecretText, 
+/**
+ * New passphrase.
+ */
+passphrase: SecretText, } | { "decision": "withdraw", 
+/**
+ * Digest of the quote shown.
+ */
+quote: string, 
+/**
+ * The passphrase.
+ */
+passphrase: SecretText, } | { "decision": "show_words", 
+/**
+ * The passphrase.
+ */
+passphrase: SecretText, } | { "decision": "check_words", 
+/**
+ * In the order asked.
+ */
+answers: [SecretText, SecretText, SecretText], };
 
 /**
- * One withdrawal.
+ * What the vault window is opened for.
  */
-export type WithdrawalView = { 
+export type VaultPurpose = { "purpose": "create" } | { "purpose": "restore" } | { "purpose": "withdraw", 
 /**
- * Nonce as hex: its identity.
+ * [`Quote::id`].
  */
-id: string, 
-/**
- * When it was confirmed by the owner.
- */
-at: UnixMillis, 
-/**
- * Checksummed recipient.
- */
-to: string, 
-/**
- * What arrives, in tokens.
- */
-amount: string, 
-/**
- * Fee, in tokens.
- */
-fee: string, 
-/**
- * Where it stands.
- */
-state: WithdrawalState, 
-/**
- * Transaction hash, once there is one.
- */
-transaction: string | null, 
-/**
- * Block that holds it.
- */
-block: number | null, };
-
-/**
- * The wallet page.
- */
-export type WalletView = { 
-/**
- * State of the file.
- */
-brief: WalletBrief, 
-/**
- * Checksummed address.
- */
-address: string | null, 
-/**
- * Unit of the amounts.
- */
-unit: string, 
-/**
- * The identity that always adds up, where the chain could be read.
- */
-balance: BalanceIdentity | null, 
-/**
- * When the chain was read and proved.
- */
-proved_at: UnixMillis | null, 
-/**
- * Fee of one withdrawal, token as decimal text, where the coordinator told it.
- */
-fee: string | null, 
-/**
- * Withdrawals, latest first.
- */
-withdrawals: Array<WithdrawalView>, 
-/**
- * Why the balance is missing.
- */
-error: LocalError | null, };
+quote: string, } | { "purpose": "backup" };
 
 /**
  * What the vault window shows.
@@ -918,255 +1038,135 @@ appearance: Appearance,
 ask: [number, number, number], };
 
 /**
- * One sending.
+ * How far one wall holds.
  */
-export type EgressView = { 
+export type Wall = "full" | "partial" | "none";
+
 /**
- * When it began.
+ * The wallet in one line.
+ */
+export type WalletBrief = "none" | "not_backed_up" | "ready" | "unreadable";
+
+/**
+ * The wallet page.
+ */
+export type WalletView = { 
+/**
+ * State of the file.
+ */
+brief: WalletBrief, 
+/**
+ * Checksummed address.
+ */
+address: string | null, 
+/**
+ * Unit of the amounts.
+ */
+unit: string, 
+/**
+ * The identity that always adds up, where the chain could be read.
+ */
+balance: BalanceIdentity | null, 
+/**
+ * When the chain was read and proved.
+ */
+proved_at: UnixMillis | null, 
+/**
+ * Fee of one withdrawal, token as decimal text, where the coordinator told it.
+ */
+fee: string | null, 
+/**
+ * Withdrawals, latest first.
+ */
+withdrawals: Array<WithdrawalView>, 
+/**
+ * Why the balance is missing.
+ */
+error: LocalError | null, };
+
+/**
+ * Where a withdrawal stands.
+ */
+export type WithdrawalState = "signed" | "sent" | "included" | "final" | "expired" | "dropped";
+
+/**
+ * One withdrawal.
+ */
+export type WithdrawalView = { 
+/**
+ * Its nonce on the chain, which is its identity.
+ */
+id: string, 
+/**
+ * When it was confirmed by the owner.
  */
 at: UnixMillis, 
 /**
- * Code of the purpose.
+ * Checksummed recipient.
+ */
+to: string, 
+/**
+ * What arrives, in tokens.
+ */
+amount: string, 
+/**
+ * Fee, in tokens.
+ */
+fee: string, 
+/**
+ * Where it stands.
+ */
+state: WithdrawalState, 
+/**
+ * Transaction hash, once there is one.
+ */
+transaction: string | null, 
+/**
+ * Block that holds it.
+ */
+block: number | null, };
+
+/**
+ * What is being computed.
+ */
+export type Work = { 
+/**
+ * Title of the program.
+ */
+title: string, 
+/**
+ * What it is for and for whom.
  */
 purpose: string, 
 /**
- * Host and port.
+ * Name of the publisher in the network's profile.
  */
-destination: string, 
+publisher: string, 
 /**
- * What it was about.
+ * Which picture fits.
  */
-object: string, 
+family: Family, 
 /**
- * Bytes sent.
+ * Slices of the bundle that are done.
  */
-sent_bytes: number, 
+slices_done: number, 
 /**
- * Bytes received.
+ * Slices of the bundle.
  */
-received_bytes: number, 
+slices_total: number, 
 /**
- * Whether the count is a ceiling because the program ended in the middle.
+ * Thousandths of the present slice.
  */
-estimated: boolean, };
-
+slice_permille: number, 
 /**
- * One hour.
+ * Lines found so far in this bundle.
  */
-export type PrivacyHour = { 
+hits: Array<HitView>, 
 /**
- * Its first instant.
+ * Price of one accepted slice, token as decimal text.
  */
-at: UnixMillis, 
+price_per_slice: string, 
 /**
- * Bytes sent.
+ * Until when the result is due.
  */
-sent_bytes: number, 
-/**
- * Bytes received.
- */
-received_bytes: number, };
-
-/**
- * Sum of one purpose and destination.
- */
-export type PrivacyRow = { 
-/**
- * Code of the purpose.
- */
-purpose: string, 
-/**
- * Host and port.
- */
-destination: string, 
-/**
- * Bytes sent.
- */
-sent_bytes: number, 
-/**
- * Bytes received.
- */
-received_bytes: number, 
-/**
- * Number of sendings.
- */
-count: number, };
-
-/**
- * The privacy page.
- */
-export type Privacy = { 
-/**
- * Bytes sent in the span.
- */
-sent_bytes: number, 
-/**
- * Bytes received in the span.
- */
-received_bytes: number, 
-/**
- * What left, by purpose and destination, largest first.
- */
-rows: Array<PrivacyRow>, 
-/**
- * Sent and received per hour of the span, oldest first.
- */
-hours: Array<PrivacyHour>, 
-/**
- * The last single sendings, latest first.
- */
-latest: Array<EgressView>, 
-/**
- * Size of the journal in bytes.
- */
-journal_bytes: number, };
-
-/**
- * What comes back.
- */
-export type Answer = { "answer": "done" } | { "answer": "status", 
-/**
- * All of it.
- */
-status: Status, } | { "answer": "preferences", 
-/**
- * All of them.
- */
-preferences: Preferences, } | { "answer": "earnings", 
-/**
- * The page.
- */
-earnings: Earnings, } | { "answer": "text", 
-/**
- * Suggested name.
- */
-file_name: string, 
-/**
- * Contents.
- */
-text: string, } | { "answer": "privacy", 
-/**
- * The page.
- */
-privacy: Privacy, } | { "answer": "wallet", 
-/**
- * The page.
- */
-wallet: WalletView, } | { "answer": "quote", 
-/**
- * The price.
- */
-quote: Quote, } | { "answer": "vault", 
-/**
- * The decision.
- */
-view: VaultView, } | { "answer": "words", 
-/**
- * 12 or 24 words.
- */
-words: SecretText, };
-
-/**
- * A found line in the picture.
- */
-export type Mark = { 
-/**
- * The line.
- */
-hit: HitView, 
-/**
- * Column in the first row.
- */
-first_column: number, 
-/**
- * Column in the last row.
- */
-last_column: number, };
-
-/**
- * The spectrum of one finished slice.
- */
-export type SearchedSlice = { 
-/**
- * Frequency of the left edge in Hz.
- */
-left_hz: number, 
-/**
- * Frequency of the right edge in Hz.
- */
-right_hz: number, 
-/**
- * Largest level in a few columns, 0 to 255.
- */
-levels: Array<number>, 
-/**
- * Whether a line was found in it.
- */
-hit: boolean, };
-
-/**
- * A picture of the slice at hand: levels of a waterfall, and a spectrum of what has been searched.
- */
-export type Picture = { 
-/**
- * Columns: frequency, left to right ascending.
- */
-columns: number, 
-/**
- * Rows: one per spectrum, first on top.
- */
-rows: number, 
-/**
- * `rows * columns` levels, 0 to 255, base64.
- */
-levels: string, 
-/**
- * Frequency of the left edge in Hz.
- */
-left_hz: number, 
-/**
- * Frequency of the right edge in Hz.
- */
-right_hz: number, 
-/**
- * Time from the first to the last row in milliseconds.
- */
-span_millis: number, 
-/**
- * The line found in this window, with its columns in the first and last row.
- */
-mark: Mark | null, 
-/**
- * One entry per finished slice of the bundle.
- */
-searched: Array<SearchedSlice>, };
-
-/**
- * Who a client is.
- */
-export type Role = { "role": "window" } | { "role": "terminal" } | { "role": "vault", 
-/**
- * One-time token from the inherited pipe, hex.
- */
-token: string, };
-
-/**
- * What a client sends.
- */
-export type ClientFrame = { "type": "hello", 
-/**
- * Build of the client; must equal the agent's.
- */
-build: string, 
-/**
- * What it is.
- */
-role: Role, } | { "type": "request", 
-/**
- * Chosen by the client, echoed in the answer.
- */
-id: number, 
-/**
- * What is asked.
- */
-command: Command, };
+deadline_at: UnixMillis, };
