@@ -54,6 +54,8 @@ pub struct Measuring {
     base_url: String,
     outlet: BenchOutlet,
     task: Option<JoinHandle<()>>,
+    /// Told to end, and not waited for yet.
+    ending: Vec<JoinHandle<()>>,
 }
 
 impl fmt::Debug for Measuring {
@@ -65,7 +67,7 @@ impl fmt::Debug for Measuring {
 impl Measuring {
     /// Measures the card that `spawn` finds and the line to `base_url`.
     pub fn new(spawn: Spawn, net: Net, base_url: String, outlet: BenchOutlet) -> Self {
-        Self { spawn, net, base_url, outlet, task: None }
+        Self { spawn, net, base_url, outlet, task: None, ending: Vec::new() }
     }
 }
 
@@ -80,20 +82,26 @@ impl Bench for Measuring {
     }
 
     fn cancel(&mut self) {
-        if let Some(task) = &self.task {
+        self.ending.retain(|task| !task.is_finished());
+        if let Some(task) = self.task.take() {
             // Dropping the worker's handle kills its process.
             task.abort();
+            self.ending.push(task);
         }
     }
 
     fn stop(mut self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         self.cancel();
         Box::pin(async move {
-            if let Some(task) = self.task.take()
-                && let Err(error) = task.await
-                && !error.is_cancelled()
-            {
-                tracing::error!(error = &error as &dyn std::error::Error, "the measurement ended abnormally");
+            for task in self.ending {
+                if let Err(error) = task.await
+                    && !error.is_cancelled()
+                {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the measurement ended abnormally"
+                    );
+                }
             }
         })
     }

@@ -14,7 +14,7 @@ use protocol::local::{Preferences, Reason, ReasonCode};
 use protocol::units::UnixMillis;
 use serde::{Deserialize, Serialize};
 
-use crate::signals::{Input, Power, Reading, Signals};
+use crate::signals::{Input, Power, Reading, Signals, Unknown};
 
 #[cfg(test)]
 mod tests;
@@ -295,8 +295,11 @@ fn causes(s: &Signals, p: &Preferences, memory: &Memory, now: UnixMillis) -> BTr
     if let Some((cost, pay)) = c.at_a_loss {
         veto(ReasonCode::AtALoss, true, Cause { seen: Some(cost), limit: Some(pay), ..plain() });
     }
+    // What has not been read for the first time yet says nothing of its own: the program is still starting.
     let grace_ends_at = memory.started_at.plus(START_GRACE);
-    veto(ReasonCode::Starting, grace_ends_at > now, until(grace_ends_at));
+    let unread = is_unread(s, p);
+    let ends_at = Some(grace_ends_at).filter(|_| !unread);
+    veto(ReasonCode::Starting, unread || grace_ends_at > now, Cause { ends_at, ..plain() });
 
     let light = memory.kept.share_now_until.is_some_and(|until| until > now);
     if p.idle_after_seconds > 0 && !light {
@@ -311,6 +314,7 @@ fn causes(s: &Signals, p: &Preferences, memory: &Memory, now: UnixMillis) -> BTr
                 let cause = Cause { ends_at: Some(ends_at), limit: Some(minutes), ..plain() };
                 veto(ReasonCode::UserActive, ends_at > now, cause);
             }
+            Reading::Unknown(Unknown::NotYet) => {}
             Reading::Unknown(_) => {
                 veto(ReasonCode::InputUnknown, true, Cause { limit: Some(minutes), ..plain() });
             }
@@ -320,7 +324,7 @@ fn causes(s: &Signals, p: &Preferences, memory: &Memory, now: UnixMillis) -> BTr
 
     if !p.on_battery {
         match s.slow.power {
-            Reading::Known(Power::Mains) => {}
+            Reading::Known(Power::Mains) | Reading::Unknown(Unknown::NotYet) => {}
             Reading::Known(Power::Battery { percent }) => {
                 veto(ReasonCode::OnBattery, true, Cause { seen: percent.map(u32::from), ..plain() });
             }
@@ -337,7 +341,8 @@ fn causes(s: &Signals, p: &Preferences, memory: &Memory, now: UnixMillis) -> BTr
     if p.max_other_cpu_percent < 100 {
         let (seen, limit) = (s.slow.other_cpu_percent.known(), p.max_other_cpu_percent);
         let cause = Cause { seen: seen.map(u32::from), limit: Some(limit.into()), ..plain() };
-        veto(ReasonCode::CpuBusy, seen.is_none_or(|percent| percent > limit), cause);
+        let unread = s.slow.other_cpu_percent == Reading::Unknown(Unknown::NotYet);
+        veto(ReasonCode::CpuBusy, !unread && seen.is_none_or(|percent| percent > limit), cause);
     }
     if let Reading::Known(percent) = s.slow.other_gpu_percent {
         let cause = Cause { seen: Some(percent.into()), limit: Some(GPU_BUSY_PERCENT.into()), ..plain() };
@@ -354,8 +359,19 @@ fn causes(s: &Signals, p: &Preferences, memory: &Memory, now: UnixMillis) -> BTr
     let wanted = if memory.holds(ReasonCode::DiskLow) { limit + limit / 10 } else { limit };
     let shown = seen.map(|mbytes| u32::try_from(mbytes).unwrap_or(u32::MAX));
     let cause = Cause { seen: shown, limit: Some(p.min_free_disk_mbytes), ..plain() };
-    veto(ReasonCode::DiskLow, c.disk_full || seen.is_none_or(|mbytes| mbytes < wanted), cause);
+    let unread = s.slow.free_disk_mbytes == Reading::Unknown(Unknown::NotYet);
+    let low = !unread && seen.is_none_or(|mbytes| mbytes < wanted);
+    veto(ReasonCode::DiskLow, c.disk_full || low, cause);
     causes
+}
+
+/// Whether a value that a rule of the owner's needs has not been read since the start or the last sleep.
+fn is_unread(s: &Signals, p: &Preferences) -> bool {
+    let not_yet = Unknown::NotYet;
+    p.idle_after_seconds > 0 && s.input == Reading::Unknown(not_yet)
+        || !p.on_battery && s.slow.power == Reading::Unknown(not_yet)
+        || p.max_other_cpu_percent < 100 && s.slow.other_cpu_percent == Reading::Unknown(not_yet)
+        || s.slow.free_disk_mbytes == Reading::Unknown(not_yet)
 }
 
 /// Outside the hours of the schedule: when they next begin, `Some(None)` if never. `None` inside them.

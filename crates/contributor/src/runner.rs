@@ -181,16 +181,23 @@ impl Compute for Runner {
 /// What was brought from the shelf.
 enum Prepared {
     Program(Arc<Program>, Vec<String>),
-    Slice(Box<RunSlice>, Vec<Vec<u8>>, Option<Box<Checkpoint>>),
+    Slice(Inputs),
     NoProgram(String),
     NoInput { slice: SliceId, blob: Hash, error: ShelfError },
+}
+
+/// A slice with its inputs, ready to be given to the worker.
+struct Inputs {
+    run: Box<RunSlice>,
+    bytes: Vec<Vec<u8>>,
+    resume_from: Option<Box<Checkpoint>>,
 }
 
 /// The slice in hand.
 struct InHand {
     id: SliceId,
     /// Set while suspended before it has reached the worker: it starts on resume.
-    held: Option<(Box<RunSlice>, Vec<Vec<u8>>, Option<Box<Checkpoint>>)>,
+    held: Option<Inputs>,
     /// The worker computes it.
     started: bool,
     suspended: bool,
@@ -315,8 +322,8 @@ impl Hand {
             if let Some(worker) = &mut self.worker {
                 worker.resume(pace);
             }
-        } else if let Some((run, inputs, resume_from)) = slice.held.take() {
-            self.start(*run, inputs, resume_from);
+        } else if let Some(inputs) = slice.held.take() {
+            self.start(inputs);
         }
     }
 
@@ -360,12 +367,12 @@ impl Hand {
                 }
             }
             Ok(Prepared::NoProgram(detail)) => self.tell(ComputeEvent::NotLoaded { detail }),
-            Ok(Prepared::Slice(run, inputs, resume_from)) => {
+            Ok(Prepared::Slice(inputs)) => {
                 let Some(slice) = &mut self.slice else { return };
                 if slice.suspended {
-                    slice.held = Some((run, inputs, resume_from));
+                    slice.held = Some(inputs);
                 } else {
-                    self.start(*run, inputs, resume_from);
+                    self.start(inputs);
                 }
             }
             Ok(Prepared::NoInput { slice, blob, error }) => {
@@ -381,12 +388,13 @@ impl Hand {
         }
     }
 
-    fn start(&mut self, run: RunSlice, inputs: Vec<Vec<u8>>, resume_from: Option<Box<Checkpoint>>) {
+    fn start(&mut self, inputs: Inputs) {
+        let Inputs { run, bytes, resume_from } = inputs;
         let (Some(worker), Some(slice)) = (&mut self.worker, &mut self.slice) else { return };
         let id = slice.id;
         let given = worker.run(Run {
             slice: id,
-            inputs,
+            inputs: bytes,
             params: run.slice.params,
             resume_from: resume_from.map(|checkpoint| *checkpoint),
             pace: slice.pace,
@@ -489,7 +497,7 @@ fn read_slice(shelf: &Shelf, run: Box<RunSlice>, resume_from: Option<Box<Checkpo
             Err(error) => return Prepared::NoInput { slice: run.slice.slice, blob: range.blob, error },
         }
     }
-    Prepared::Slice(run, inputs, resume_from)
+    Prepared::Slice(Inputs { run, bytes: inputs, resume_from })
 }
 
 /// An error with all its sources in one line.

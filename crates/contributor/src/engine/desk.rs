@@ -44,6 +44,8 @@ impl State {
                 }
                 self.preferences = Preferences::clone(&preferences);
                 effects.push(Effect::Store(StoreAsk::SavePreferences { preferences, kept: None, reply }));
+                // New prices make a new sum.
+                self.loss = None;
                 // A new limit may need a value that was not asked for.
                 self.next_poll_at = now;
             }

@@ -35,6 +35,8 @@ use crate::signals::{Change, Conditions, Reading, Signals, Slow, Unknown, Wanted
 use crate::status::{self, Facts};
 use crate::store::{DayWork, Restored};
 
+/// How long work that was a loss is not asked for again.
+const LOSS_FOR: Duration = Duration::from_secs(3600);
 /// How often the slow signals are asked for while the card may work or is about to.
 const POLL_EVERY: Duration = Duration::from_secs(5);
 /// How often while somebody is here and nothing can begin before they leave.
@@ -117,6 +119,8 @@ pub(super) struct State {
     pub(super) ledger: Ledger,
     /// What the schedule was told last: pace, and whether it may speak.
     pub(super) told: (Option<protocol::frames::Pace>, bool),
+    /// What work was found to cost and pay when that was a loss, and when.
+    pub(super) loss: Option<((u32, u32), UnixMillis)>,
     pub(super) disk_full: bool,
     pub(super) forged_receipt: bool,
     pub(super) checkpoints: BTreeMap<SliceId, (LeaseId, Arc<Checkpoint>)>,
@@ -198,6 +202,7 @@ impl State {
             schedule,
             ledger,
             told: (None, false),
+            loss: None,
             disk_full: false,
             forged_receipt: false,
             checkpoints,
@@ -234,12 +239,12 @@ impl State {
         let times = [
             self.schedule.next_at(),
             self.decision.review_at,
-            Some(self.next_poll_at),
-            self.poll_asked_at.map(|at| at.plus(POLL_WITHIN)),
+            Some(self.poll_asked_at.map_or(self.next_poll_at, |at| at.plus(POLL_WITHIN))),
             self.computing_since.map(|at| at.plus(ACCOUNT_EVERY)),
             Some(super::after(now, LONGEST_WAIT)),
         ];
-        let next = times.into_iter().flatten().min().unwrap_or(now).max(now);
+        // What is due already was seen to in the last event, as far as it could be: it waits for something else than time.
+        let next = times.into_iter().flatten().filter(|&at| at > now).min().unwrap_or(now);
         self.expected_at = next;
         next
     }
@@ -274,6 +279,7 @@ impl State {
                 self.plan(event, now, &mut effects);
             }
         }
+        self.mind_poll(now);
         self.settle(now, &mut effects);
         self.poll(now, &mut effects);
         self.show(now, &mut effects);
@@ -549,6 +555,7 @@ impl State {
     /// Lets policy and schedule agree: a decision changes the plan, and the plan can change what is decided upon.
     fn settle(&mut self, now: UnixMillis, effects: &mut Vec<Effect>) {
         let kept = self.memory.kept;
+        self.weigh(now, effects);
         // Each round either changes what the schedule was told or ends; two rounds settle every case met so far, and
         // the bound keeps an unforeseen one from spinning.
         for _ in 0..4 {
@@ -600,22 +607,31 @@ impl State {
             no_driver: self.schedule.no_driver(),
             software_driver: self.schedule.software_refused(),
             worker_failing_until: self.schedule.failing_until(),
-            at_a_loss: self.loss(),
+            at_a_loss: self.loss.map(|(figures, _)| figures),
             disk_full: self.disk_full,
         }
     }
 
-    /// What an hour of the work at hand costs and pays, where it costs more.
-    fn loss(&self) -> Option<(u32, u32)> {
-        let work = self.schedule.work()?;
-        let hour = earnings::hour(
-            work.lease.price_per_slice,
-            self.schedule.slice_millis()?,
-            self.watts()?,
-            Prices::of(&self.preferences),
-            &self.token,
-        );
-        hour.filter(|(cost, pay)| cost > pay)
+    /// Weighs the work at hand against its electricity. A loss is remembered for an hour, so that leases are not taken
+    /// and handed back in turn; prices of jobs change, so it is not remembered for ever.
+    fn weigh(&mut self, now: UnixMillis, effects: &mut Vec<Effect>) {
+        let hour = self.schedule.work().and_then(|work| {
+            earnings::hour(
+                work.lease.price_per_slice,
+                self.schedule.slice_millis()?,
+                self.watts()?,
+                Prices::of(&self.preferences),
+                &self.token,
+            )
+        });
+        match hour {
+            Some((cost, pay)) if cost > pay => {
+                self.loss = Some(((cost, pay), now));
+                self.plan(Event::GiveUp, now, effects);
+            }
+            Some(_) => self.loss = None,
+            None => self.loss = self.loss.filter(|(_, at)| now.since(*at) < LOSS_FOR),
+        }
     }
 
     /// Power of the card while it works: the owner's word, else what the card says.
@@ -652,15 +668,17 @@ impl State {
         effects.push(Effect::Store(StoreAsk::AddDay { date, work }));
     }
 
+    /// A sensor that hangs leaves nothing known, and unknown counts as in use.
+    fn mind_poll(&mut self, now: UnixMillis) {
+        if self.poll_asked_at.is_some_and(|at| now.since(at) >= POLL_WITHIN) {
+            self.signals.slow = Slow::unknown(Unknown::TimedOut);
+            self.poll_asked_at = None;
+            self.next_poll_at = now.plus(POLL_RESTING);
+        }
+    }
+
     fn poll(&mut self, now: UnixMillis, effects: &mut Vec<Effect>) {
-        if let Some(asked_at) = self.poll_asked_at {
-            if now.since(asked_at) >= POLL_WITHIN {
-                // A sensor that hangs leaves nothing known, and unknown counts as in use.
-                self.signals.slow = Slow::unknown(Unknown::TimedOut);
-                self.poll_asked_at = None;
-                self.next_poll_at = now.plus(POLL_RESTING);
-                effects.push(Effect::Poll(self.wanted()));
-            }
+        if self.poll_asked_at.is_some() {
             return;
         }
         if self.next_poll_at <= now {

@@ -105,6 +105,20 @@ fn every_reason_applies_alone_with_its_figures() {
     assert_eq!((loss.seen, loss.limit), (Some(90), Some(40)));
     let starting = check(R::Starting, |_, _, m| m.started_at = UnixMillis(NOW.0 - 1000));
     assert_eq!(starting.ends_at, Some(UnixMillis(NOW.0 + 4000)));
+    let unread = check(R::Starting, |s, _, _| s.slow = crate::signals::Slow::unknown(Unknown::NotYet));
+    assert_eq!(unread.ends_at, None, "until the sensors have been read");
+    check(R::Starting, |s, _, _| s.input = Reading::Unknown(Unknown::NotYet));
+}
+
+#[test]
+fn a_first_reading_frees_the_card_at_once() {
+    let (mut signals, preferences, memory) = away();
+    let read = signals.slow.clone();
+    signals.slow = crate::signals::Slow::unknown(Unknown::NotYet);
+    let (_, memory) = decide(&signals, &preferences, &memory, NOW);
+    signals.slow = read;
+    let (decision, _) = decide(&signals, &preferences, &memory, NOW.plus(Duration::from_millis(1)));
+    assert_eq!(reasons(&decision), [], "what was never seen busy needs no time to calm down");
 }
 
 #[test]

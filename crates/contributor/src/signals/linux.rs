@@ -91,7 +91,17 @@ fn display() -> Display {
     if set("WAYLAND_DISPLAY").is_some() || set("XDG_SESSION_TYPE").is_some_and(|kind| kind == "wayland") {
         return Display::Unknown(Unknown::NotWrittenYet);
     }
-    set("DISPLAY").map_or(Display::Unknown(Unknown::NoSource), Display::X11)
+    match set("DISPLAY") {
+        None => Display::Unknown(Unknown::NoSource),
+        Some(name) if has_port(&name) => Display::X11(name),
+        Some(_) => Display::Unknown(Unknown::Failed),
+    }
+}
+
+/// Whether the display's number has a port (6000 more); x11rb adds it unchecked.
+fn has_port(name: &str) -> bool {
+    let number = name.rsplit(':').next().and_then(|rest| rest.split('.').next()).unwrap_or_default();
+    number.parse::<u16>().is_ok_and(|number| number <= u16::MAX - 6000)
 }
 
 /// Starts the thread that waits for the X server; where there is none, says so.
@@ -329,8 +339,8 @@ mod tests {
                 .spawn()
                 .ok()?;
             let mut line = String::new();
-            let mut stdout = io::BufReader::new(child.stdout.take().unwrap());
-            io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+            let mut stdout = io::BufReader::new(child.stdout.take()?);
+            io::BufRead::read_line(&mut stdout, &mut line).ok()?;
             Some(Self { child, name: format!(":{}", line.trim()) })
         }
     }
@@ -381,11 +391,17 @@ mod tests {
     }
 
     #[test]
+    fn a_display_number_beyond_all_ports_is_not_asked() {
+        assert!(has_port(":0") && has_port("host:10.0") && has_port(":59535"));
+        assert!(!has_port(":59536") && !has_port(":63999.1") && !has_port("nonsense"));
+    }
+
+    #[test]
     fn a_display_that_is_gone_is_unknown() {
         let (send, changes) = mpsc::channel();
         let outlet: Outlet = Arc::new(move |change| drop(send.send(change)));
         let (thread, wake) =
-            watch_input(Display::X11(":63999".to_owned()), outlet, network::system_clock()).unwrap();
+            watch_input(Display::X11(":4242".to_owned()), outlet, network::system_clock()).unwrap();
         let change = changes.recv_timeout(Duration::from_secs(20)).unwrap();
         assert_eq!(change, Change::Input(Reading::Unknown(Unknown::Failed)));
         drop(wake);
