@@ -317,7 +317,10 @@ impl Errands {
             if self.epoch_at <= now && !self.refreshing {
                 self.refresh();
             }
-            wake_at = wake_at.min(self.epoch_at);
+            // A refresh under way wakes the task itself; an instant in the past would make it spin until then.
+            if !self.refreshing {
+                wake_at = wake_at.min(self.epoch_at);
+            }
         }
         if let Some(due_at) = self.bond.due_at() {
             if due_at <= now {

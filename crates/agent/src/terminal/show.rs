@@ -155,6 +155,9 @@ pub(super) fn terms(quote: &Quote, chain: &str, words: &Catalogue) -> String {
     text.push_str(&row("vault-fee", &exact_amount(&quote.fee, &quote.unit)));
     text.push_str(&row("vault-arrives", &exact_amount(&quote.arrives, &quote.unit)));
     text.push_str(&format!("{}\n{chain}\n", grouped_address(&quote.to)));
+    if quote.unchecked_address {
+        text.push_str(&format!("{}\n", words.text("withdraw-unchecked", &[])));
+    }
     text
 }
 
