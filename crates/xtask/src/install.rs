@@ -32,6 +32,7 @@ const TEST_PACKAGES: &[&str] = &[
     "webkit2gtk-driver",
     "adwaita-icon-theme",
     "fonts-dejavu-core",
+    "fonts-inter",
     "fonts-noto-cjk",
     "desktop-file-utils",
 ];
@@ -142,7 +143,7 @@ fn npm_program() -> &'static str {
 fn page() -> Result<()> {
     let ui = workspace::ui();
     let mut sources = Vec::new();
-    for part in ["src", "vault", "index.html", "vault.html", "package-lock.json", "vite.config.ts"] {
+    for part in ["src", "public", "index.html", "package-lock.json", "svelte.config.js", "vite.config.ts"] {
         collect(&ui.join(part), &mut sources)?;
     }
     sources.sort();
