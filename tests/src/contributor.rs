@@ -41,7 +41,7 @@ impl Contributor {
     fn environment(&self) -> Vec<(&'static str, String)> {
         vec![
             ("HEARTH_DATA_DIR", text(&self.home).to_owned()),
-            ("HEARTH_SOCKET", text(&self.runtime.path().join("agent.sock")).to_owned()),
+            ("HEARTH_SOCKET", text(&self.runtime.path().join("run/agent.sock")).to_owned()),
             ("VK_ICD_FILENAMES", software_driver().to_owned()),
             ("DISPLAY", String::new()),
             ("WAYLAND_DISPLAY", String::new()),

@@ -391,7 +391,7 @@ fn hearth(folder: &Folder) -> Command {
     let mut command = part(&workspace::program("hearth"));
     command
         .env("HEARTH_DATA_DIR", folder.root.join("home"))
-        .env("HEARTH_SOCKET", folder.runtime.join("agent.sock"));
+        .env("HEARTH_SOCKET", folder.runtime.join("run/agent.sock"));
     command
 }
 
