@@ -393,8 +393,10 @@ impl Schedule {
                 self.giving_back.insert(lease.lease);
                 continue;
             }
+            let program = lease.program;
             commands.push(Command::SaveLease(Box::new(signed.clone())));
             self.hold(signed.into_message(), BTreeMap::new(), Stage::Open, now);
+            self.want_inputs(program, now, commands);
         }
     }
 
@@ -454,36 +456,38 @@ impl Schedule {
         }
         match result {
             Ok(program) => {
-                self.programs.insert(hash, ProgramState::Ready(Arc::clone(&program)));
-                for module in &program.modules {
-                    self.want(module.blob, now);
-                }
-                let mut unfit = Vec::new();
-                let mut inputs = Vec::new();
-                for held in self.held.iter().filter(|held| held.lease.program == hash) {
-                    let fits = |s: &SliceRef| {
-                        let plan = SlicePlan { inputs: s.inputs.clone(), params: s.params.clone() };
-                        program.check_slice(&plan).is_ok()
-                    };
-                    if held.lease.slices.iter().all(fits) {
-                        inputs
-                            .extend(held.lease.slices.iter().flat_map(|s| &s.inputs).map(|input| input.blob));
-                    } else {
-                        unfit.push(held.lease.lease);
-                    }
-                }
-                for blob in inputs {
-                    self.want(blob, now);
-                }
-                for lease in unfit {
-                    self.drop_lease(lease, true, now, commands);
-                }
+                self.programs.insert(hash, ProgramState::Ready(program));
+                self.want_inputs(hash, now, commands);
             }
             Err(ProgramFault::Damaged) => {
                 self.programs.insert(hash, ProgramState::Fetching);
                 self.blobs.insert(hash, Blob::Wanted(Attempt::due(now)));
             }
             Err(ProgramFault::Refused) => self.refuse(hash, now, commands),
+        }
+    }
+
+    /// Wants what the leases of a program that is read need; a lease that does not fit it is handed back.
+    fn want_inputs(&mut self, hash: Hash, now: UnixMillis, commands: &mut Vec<Command>) {
+        let Some(ProgramState::Ready(program)) = self.programs.get(&hash) else { return };
+        let mut wanted: Vec<Hash> = program.modules.iter().map(|module| module.blob).collect();
+        let mut unfit = Vec::new();
+        for held in self.held.iter().filter(|held| held.lease.program == hash && held.stage == Stage::Open) {
+            let fits = |s: &SliceRef| {
+                let plan = SlicePlan { inputs: s.inputs.clone(), params: s.params.clone() };
+                program.check_slice(&plan).is_ok()
+            };
+            if held.lease.slices.iter().all(fits) {
+                wanted.extend(held.lease.slices.iter().flat_map(|s| &s.inputs).map(|input| input.blob));
+            } else {
+                unfit.push(held.lease.lease);
+            }
+        }
+        for blob in wanted {
+            self.want(blob, now);
+        }
+        for lease in unfit {
+            self.drop_lease(lease, true, now, commands);
         }
     }
 

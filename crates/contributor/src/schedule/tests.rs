@@ -178,6 +178,26 @@ fn a_lease_is_computed_committed_and_delivered_in_order() {
 }
 
 #[test]
+fn a_lease_that_comes_while_its_program_is_in_use_gets_its_own_inputs() {
+    let mut play = Play::running();
+    play.finish(10);
+    play.finish(11);
+    let commands = play.later(30_000);
+    assert!(
+        commands.iter().any(|c| matches!(c, Command::Heartbeat { wants_work: true, .. })),
+        "more than half done, the next lease is asked for: {commands:?}"
+    );
+    let key = Key::from_seed(&Zeroizing::new([9; 32]));
+    let other = Hash([44; 32]);
+    let mut next = lease(2, 1, play.now).into_message();
+    next.slices[0].inputs[0].blob = other;
+    let commands = play.beat(vec![lease(1, 3, START), key.sign(&NETWORK, next)]);
+    assert!(commands.contains(&Command::Fetch(other)), "{commands:?}");
+    play.fetched(other);
+    assert_eq!(run_of(&play.finish(12)), Some(slice(20)), "without a pause between the bundles");
+}
+
+#[test]
 fn a_slice_that_is_not_saved_is_not_committed() {
     let mut play = Play::running();
     play.finish(10);
