@@ -1,4 +1,6 @@
 //! `cargo xtask bench NAME`: measures one thing on this machine and prints a line of JSON last.
+//!
+//! It builds the programs as they are shipped and the program `bench` of the tests, which takes the figure.
 
 use std::process::{Command, ExitCode};
 
@@ -6,11 +8,12 @@ use anyhow::Result;
 
 use crate::install::{self, Purpose};
 use crate::process::{cargo, must};
+use crate::workspace;
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub(crate) enum Name {
-    /// The signal search: {hits, ours_cpu_s}.
+    /// The signal search of HEARTH_FIL or of a known recording: {hits, ours_cpu_s}.
     Search,
     /// From the suspend frame to an idle device: {n, p50_ms, p99_ms}.
     Yield,
@@ -22,21 +25,27 @@ pub(crate) enum Name {
 
 /// Builds what is needed, measures, prints.
 pub(crate) fn bench(name: Name) -> Result<ExitCode> {
-    install::install(Purpose::Run)?;
-    let text = match name {
-        Name::Search => "search",
-        Name::Yield => "yield",
-        Name::Slicing => "slicing",
-        Name::Footprint => "footprint",
+    let (text, purpose, packages): (_, _, &[&str]) = match name {
+        Name::Search => ("search", Purpose::Run, &["worker"]),
+        Name::Yield => ("yield", Purpose::Run, &["worker"]),
+        Name::Slicing => ("slicing", Purpose::Run, &["worker"]),
+        // A whole network and a desktop, whose tools are those of the tests.
+        Name::Footprint => ("footprint", Purpose::Test, &["worker", "agent", "coordinator"]),
     };
-    must(cargo().args(["build", "--release", "--locked", "--package", "worker", "--package", "agent"]))?;
-    must(cargo().args(["build", "--release", "--locked", "--package", "hearth-tests", "--bin", "bench"]))?;
-    let folder = crate::workspace::target().join("release");
+    install::install(purpose)?;
+    // Two builds: in one, the tests' features of shared crates would be in the programs too.
     must(
-        Command::new(folder.join(format!("bench{}", std::env::consts::EXE_SUFFIX)))
+        cargo().args(["build", "--release", "--locked"]).args(packages.iter().flat_map(|p| ["--package", p])),
+    )?;
+    must(cargo().args(["build", "--release", "--locked", "--package", "hearth-tests", "--bin", "bench"]))?;
+    let folder = workspace::target().join("release");
+    let program = |name: &str| folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    must(
+        Command::new(program("bench"))
             .arg(text)
+            .env("ANVIL_BIN", workspace::anvil())
             .env("HEARTH_BIN_DIR", &folder)
-            .env("HEARTH_WORKER", folder.join(format!("worker{}", std::env::consts::EXE_SUFFIX))),
+            .env("HEARTH_WORKER", program("worker")),
     )?;
     Ok(ExitCode::SUCCESS)
 }

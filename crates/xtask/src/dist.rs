@@ -2,7 +2,6 @@
 //! release programs and the files in `installers/debian`.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -50,7 +49,7 @@ fn debian() -> Result<PathBuf> {
         place(&release.join(program), &stage.join("usr/lib/hearth").join(program), 0o755)?;
     }
     fs::create_dir_all(stage.join("usr/bin")).context("make usr/bin")?;
-    symlink("../lib/hearth/hearth", stage.join("usr/bin/hearth")).context("link usr/bin/hearth")?;
+    link(Path::new("../lib/hearth/hearth"), &stage.join("usr/bin/hearth"))?;
     place(&installers.join("hearth.desktop"), &stage.join("usr/share/applications/hearth.desktop"), 0o644)?;
     let doc = stage.join("usr/share/doc/hearth");
     place(&installers.join("copyright"), &doc.join("copyright"), 0o644)?;
@@ -75,7 +74,8 @@ fn debian() -> Result<PathBuf> {
     let debian = stage.join("DEBIAN");
     fs::create_dir_all(&debian).context("make DEBIAN")?;
     fs::write(debian.join("control"), control).context("write control")?;
-    for script in ["postinst", "prerm", "postrm"] {
+    // Menus and icon caches need no script: their packages' triggers watch the folders.
+    for script in ["prerm", "postrm"] {
         place(&installers.join(script), &debian.join(script), 0o755)?;
     }
     let package = dist.join(format!("hearth_{version}_{}.deb", architecture.trim()));
@@ -88,8 +88,29 @@ fn place(from: &Path, to: &Path, mode: u32) -> Result<()> {
         fs::create_dir_all(parent).with_context(|| format!("make {}", parent.display()))?;
     }
     fs::copy(from, to).with_context(|| format!("copy {} to {}", from.display(), to.display()))?;
-    fs::set_permissions(to, fs::Permissions::from_mode(mode))
-        .with_context(|| format!("set mode of {}", to.display()))
+    set_mode(to, mode).with_context(|| format!("set mode of {}", to.display()))
+}
+
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+#[cfg(unix)]
+fn link(to: &Path, at: &Path) -> Result<()> {
+    std::os::unix::fs::symlink(to, at).with_context(|| format!("link {}", at.display()))
+}
+
+/// `dist` ends before, for want of dpkg-deb; a package without modes must not come about even so.
+#[cfg(not(unix))]
+fn set_mode(_path: &Path, _mode: u32) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(not(unix))]
+fn link(_to: &Path, at: &Path) -> Result<()> {
+    bail!("cannot link {} on this system", at.display())
 }
 
 fn size_of(path: &Path) -> Result<u64> {
