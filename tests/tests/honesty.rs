@@ -1,6 +1,7 @@
 //! Other work is not paid: a device that hands in wrong outputs gets nothing, and the publisher gets the right result.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use network::{Answer, MemoryJournal, Net, Purpose, Request};
 use protocol::frames::Adapter;
@@ -21,7 +22,7 @@ struct Cheat {
     key: Key,
     network: NetworkId,
     coordinator: CoordinatorId,
-    requests: u8,
+    requests: u64,
 }
 
 impl Cheat {
@@ -42,7 +43,7 @@ impl Cheat {
 
     fn nonce(&mut self) -> Nonce {
         self.requests += 1;
-        Nonce([self.requests; 32])
+        Nonce(*Hash::of(&self.requests.to_le_bytes()).as_bytes())
     }
 
     async fn post<Q: Message, A: Message>(&self, path: &str, message: Q) -> A {
@@ -105,6 +106,8 @@ impl Cheat {
                 let signed = envelope.verify::<WorkLease>(&self.network, self.coordinator.as_bytes());
                 break signed.expect("a signed lease").into_message();
             }
+            // The coordinator says when to ask again; even a cheat keeps to that, or it would be refused.
+            tokio::time::sleep(Duration::from_millis(answer.next_in_millis.into())).await;
         };
         let envelope =
             Envelope::from_bytes::<Program>(&self.blob(&lease.program).await).expect("an envelope");
@@ -114,8 +117,7 @@ impl Cheat {
         for slice in &lease.slices {
             let input = self.blob(&slice.inputs[0].blob).await;
             let mut output = jobs::search::reference_for(&program, &input, &slice.params)
-                .expect("the program is the signal search")
-                .expect("a valid slice");
+                .expect("a valid slice of the signal search");
             output[0] ^= 1;
             outputs.push((slice.slice, output));
         }
