@@ -96,7 +96,8 @@ impl Contributor {
         let input = secret.map(|secret| format!("{secret}\n"));
         let deadline = std::time::Instant::now() + PATIENCE;
         loop {
-            let (status, stdout, stderr) = Program::finish("hearth", arguments, &environment, input.as_deref());
+            let (status, stdout, stderr) =
+                Program::finish("hearth", arguments, &environment, input.as_deref());
             let code = status.code().unwrap_or(-1);
             if code != NO_AGENT || std::time::Instant::now() >= deadline {
                 return (code, stdout, stderr);
@@ -112,6 +113,7 @@ impl Contributor {
 
     /// The wallet page.
     pub fn wallet(&self) -> Value {
-        serde_json::from_str(&self.tell(&["wallet", "balance", "--json"], None)).expect("the wallet page is JSON")
+        serde_json::from_str(&self.tell(&["wallet", "balance", "--json"], None))
+            .expect("the wallet page is JSON")
     }
 }

@@ -5,7 +5,14 @@
 //! and never for time to pass. Programs come from `HEARTH_BIN_DIR` or from beside the test program; `cargo xtask test`
 //! builds them first.
 
+#![expect(
+    clippy::print_stderr,
+    clippy::unwrap_in_result,
+    reason = "support for tests: a failed assumption ends the test, and what it saw belongs to its output"
+)]
+
 mod contributor;
+mod desktop;
 mod program;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +23,10 @@ use settlement::devchain::{Anvil, AnvilOptions, find_anvil};
 use tempfile::TempDir;
 
 pub use crate::contributor::Contributor;
+pub use crate::desktop::{
+    Album, Area, DESKTOP_PATIENCE, Desktop, Installed, Page, Screen, Window, descendants, is_alive,
+    leave_out, signal,
+};
 pub use crate::program::{Lines, Program, binary, pids_of_children};
 
 /// How long anything may take on two busy cores with a software driver before a test gives up.
@@ -37,7 +48,8 @@ impl World {
     /// Founds a network, pays the publisher's deposit in, and starts the coordinator.
     pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("hearth-world-").tempdir().expect("a temporary folder");
-        let anvil = Anvil::start(&AnvilOptions::new(anvil_binary(), folder.path().to_path_buf())).expect("anvil starts");
+        let anvil = Anvil::start(&AnvilOptions::new(anvil_binary(), folder.path().to_path_buf()))
+            .expect("anvil starts");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("its address"));
         drop(listener);
@@ -96,7 +108,10 @@ impl World {
             ],
             &[("VK_ICD_FILENAMES", software_driver())],
         );
-        program.lines().wait(|event| event["event"] == "ready").expect("the coordinator says that it is ready");
+        program
+            .lines()
+            .wait(|event| event["event"] == "ready")
+            .expect("the coordinator says that it is ready");
         self.coordinator = Some(program);
     }
 
@@ -150,7 +165,7 @@ impl World {
     /// Tokens of an address in base units, by the chain.
     pub fn tokens_of(&self, address: &str) -> u128 {
         use settlement::{Address, Chain, Contracts, Tag};
-        let parse = |text: &str| Address::parse(text).expect("an address").address;
+        let parse = |text: &str| Address::parse_checksummed(text).expect("an address").address;
         let contracts = Contracts::with_ember(
             self.founded["chain_id"].as_u64().expect("founding gives the chain"),
             parse(self.founded("token")),
@@ -160,7 +175,8 @@ impl World {
         let rpc = std::sync::Arc::new(coordinator::treasury::NetRpc::new(net, self.rpc_url()));
         let chain = Chain::new(rpc, contracts);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let balance = runtime.block_on(chain.token_balance(parse(address), Tag::Latest)).expect("the chain answers");
+        let balance =
+            runtime.block_on(chain.token_balance(parse(address), Tag::Latest)).expect("the chain answers");
         balance.as_u128().expect("a balance below 2^128")
     }
 
@@ -190,7 +206,8 @@ fn anvil_binary() -> PathBuf {
         return path.into();
     }
     let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/settlement/contracts/node_modules");
-    find_anvil(&modules).expect("anvil is installed: run `cargo xtask test`, or npm ci in crates/settlement/contracts")
+    find_anvil(&modules)
+        .expect("anvil is installed: run `cargo xtask test`, or npm ci in crates/settlement/contracts")
 }
 
 /// The driver description of lavapipe, so that tests run on the same driver everywhere.

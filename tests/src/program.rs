@@ -62,7 +62,9 @@ impl Lines {
                 Ok(line) if wanted(&line) => return Some(line),
                 Ok(line) => last = line,
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => panic!("{} did not say it in time; it said last: {last}", self.name),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("{} did not say it in time; it said last: {last}", self.name)
+                }
             }
         }
     }
@@ -151,7 +153,8 @@ impl Program {
 
     /// Asks it to end and waits for it.
     pub fn end(mut self) -> ExitStatus {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
+        let asked =
+            Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
         assert!(asked.success(), "the program was running");
         self.child.wait().expect("it ends")
     }

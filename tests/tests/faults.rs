@@ -19,7 +19,8 @@ fn a_killed_worker_resumes_from_its_checkpoint() {
         after["done"].as_u64() >= before["done"].as_u64(),
         "finished slices are kept: {before} before the kill, {after} after it"
     );
-    let answer = publication.lines().wait(|line| line["hits"].is_array()).expect("the job is done all the same");
+    let answer =
+        publication.lines().wait(|line| line["hits"].is_array()).expect("the job is done all the same");
     assert_eq!(
         answer["hits"].as_array().map(Vec::len),
         tones["tones"].as_array().map(Vec::len),
@@ -36,7 +37,8 @@ fn a_coordinator_killed_in_the_middle_loses_no_lease_and_pays_nothing_twice() {
     home.wait(|event| event["event"] == "slices" && event["done"].as_u64() >= Some(1));
     world.kill_coordinator();
     world.start_coordinator();
-    let answer = publication.lines().wait(|line| line["hits"].is_array()).expect("the job is done all the same");
+    let answer =
+        publication.lines().wait(|line| line["hits"].is_array()).expect("the job is done all the same");
     assert_eq!(answer["job"]["accepted"], answer["job"]["slices"], "every slice was accepted once: {answer}");
     let status = world.coordinator_status();
     assert_eq!(status["books_agree"], true, "the ledger agrees with a recount");

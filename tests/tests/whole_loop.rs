@@ -42,13 +42,20 @@ fn work_becomes_money_in_an_outside_address() {
     let home = world.contributor("home");
     home.tell(&["wallet", "create", "--passphrase-fd", "0"], Some(PASSPHRASE));
 
-    let answer = publication.lines().wait(|line| line["hits"].is_array()).expect("the publisher gets its hits");
+    let answer =
+        publication.lines().wait(|line| line["hits"].is_array()).expect("the publisher gets its hits");
     let wanted = tones["tones"].as_array().expect("the tones").len();
-    assert_eq!(answer["hits"].as_array().map(Vec::len), Some(wanted), "every tone is found, nothing else: {answer}");
+    assert_eq!(
+        answer["hits"].as_array().map(Vec::len),
+        Some(wanted),
+        "every tone is found, nothing else: {answer}"
+    );
     assert!(answer["job"]["audits"].as_u64() >= Some(16), "every new unit is audited in 16 slices: {answer}");
 
     let payable = wallet_until(&home, |wallet| {
-        wallet["balance"].is_object() && units(&wallet["balance"]["balance"]) > 0 && units(&wallet["balance"]["pending"]) == 0
+        wallet["balance"].is_object()
+            && units(&wallet["balance"]["balance"]) > 0
+            && units(&wallet["balance"]["pending"]) == 0
     });
     assert_identity(&payable);
     let outside = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
@@ -63,7 +70,11 @@ fn work_becomes_money_in_an_outside_address() {
         &["wallet", "withdraw", "--to", outside, "--amount", "0.011", "--wait", "--passphrase-fd", "0"],
         Some(PASSPHRASE),
     );
-    assert_eq!(world.tokens_of(outside), 10_000_000_000_000_000, "what was typed, less the fee of 0.001, arrives exactly");
+    assert_eq!(
+        world.tokens_of(outside),
+        10_000_000_000_000_000,
+        "what was typed, less the fee of 0.001, arrives exactly"
+    );
     let after = wallet_until(&home, |wallet| wallet["withdrawals"][0]["state"] == "final");
     assert_identity(&after);
     let coordinator = world.coordinator_status();
@@ -79,7 +90,9 @@ fn an_agent_killed_between_signing_and_sending_sends_once() {
     home.tell(&["wallet", "create", "--passphrase-fd", "0"], Some(PASSPHRASE));
     publication.lines().wait(|line| line["hits"].is_array()).expect("the job is done");
     wallet_until(&home, |wallet| {
-        wallet["balance"].is_object() && units(&wallet["balance"]["balance"]) > 0 && units(&wallet["balance"]["pending"]) == 0
+        wallet["balance"].is_object()
+            && units(&wallet["balance"]["balance"]) > 0
+            && units(&wallet["balance"]["pending"]) == 0
     });
     let outside = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC";
     // The relayer is down: the withdrawal is signed and saved, and cannot be sent.
@@ -97,6 +110,10 @@ fn an_agent_killed_between_signing_and_sending_sends_once() {
     home.restart();
     let after = wallet_until(&home, |wallet| wallet["withdrawals"][0]["state"] == "final");
     assert_eq!(world.tokens_of(outside), 5_000_000_000_000_000, "it was sent once, not twice");
-    assert_eq!(after["withdrawals"].as_array().map(Vec::len), Some(1), "and there is one withdrawal in the book");
+    assert_eq!(
+        after["withdrawals"].as_array().map(Vec::len),
+        Some(1),
+        "and there is one withdrawal in the book"
+    );
     assert_identity(&after);
 }

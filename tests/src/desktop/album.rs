@@ -1,0 +1,74 @@
+//! Pictures of the app for `docs/pictures`, taken while a test goes through it; only where somebody asks for them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Desktop, Page, Window};
+use crate::text;
+
+/// A folder of pictures, or nothing.
+#[derive(Debug)]
+pub struct Album(Option<PathBuf>);
+
+impl Album {
+    /// The folder that `HEARTH_PICTURES` names.
+    pub fn from_environment() -> Self {
+        Self(std::env::var_os("HEARTH_PICTURES").filter(|folder| !folder.is_empty()).map(PathBuf::from))
+    }
+
+    /// Whether pictures are taken.
+    pub fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Takes the page.
+    pub fn page(&self, page: &Page, name: &str) {
+        self.take(name, |path| page.picture(path));
+    }
+
+    /// Takes the page in English and, through Settings, in Japanese; `place` is where it is reached, and `shown` is on
+    /// it when it is complete. Leaves the page in English.
+    pub fn page_in_both(&self, page: &Page, name: &str, place: &str, shown: &str) {
+        self.page(page, &format!("{name}.en"));
+        self.in_japanese(page, || {
+            page.click(&format!("nav-{place}"));
+            page.see(shown);
+            self.page(page, &format!("{name}.ja"));
+        });
+        page.click(&format!("nav-{place}"));
+        page.see(shown);
+    }
+
+    /// Does `these` with the page in Japanese, where pictures are taken.
+    pub fn in_japanese(&self, page: &Page, these: impl FnOnce()) {
+        if !self.is_open() {
+            return;
+        }
+        page.speak("ja");
+        these();
+        page.speak("en");
+    }
+
+    /// Takes a window that only the screen knows.
+    pub fn window(&self, desktop: &Desktop, window: Window, name: &str) {
+        self.take(name, |path| desktop.picture(window, path));
+    }
+
+    /// Takes the whole screen.
+    pub fn screen(&self, desktop: &Desktop, name: &str) {
+        self.take(name, |path| desktop.picture_of_all(path));
+    }
+
+    fn take(&self, name: &str, shoot: impl FnOnce(&Path)) {
+        let Some(folder) = &self.0 else { return };
+        std::fs::create_dir_all(folder).expect("the folder of the pictures");
+        let path = folder.join(format!("{name}.png"));
+        shoot(&path);
+        // 256 colours are enough for these pages and a quarter of the size.
+        let smaller = format!("PNG8:{}", text(&path));
+        let shrunk = Command::new("convert")
+            .args([text(&path), "-strip", "+dither", "-colors", "256", &smaller])
+            .status();
+        assert!(shrunk.expect("convert runs").success(), "the picture {name} is written");
+    }
+}
