@@ -513,7 +513,7 @@ async fn changed<T>(watched: Option<&mut watch::Receiver<T>>) {
 
 /// The failure of everything that needs a network while none is joined.
 fn no_network() -> LocalError {
-    failure(ErrorCode::ProfileUnreadable, "no network is joined: hearth join FILE")
+    failure(ErrorCode::NoNetwork, "no network is joined: hearth join FILE")
 }
 
 fn is_about_profile(code: ErrorCode) -> bool {
@@ -523,6 +523,7 @@ fn is_about_profile(code: ErrorCode) -> bool {
             | ErrorCode::ProfileCounter
             | ErrorCode::ProfileExpired
             | ErrorCode::ProfileUnreadable
+            | ErrorCode::NoNetwork
     )
 }
 

@@ -304,6 +304,8 @@ pub enum ErrorCode {
     CoordinatorUnreachable,
     /// The coordinator speaks another protocol version.
     CoordinatorVersion,
+    /// No network has been joined yet.
+    NoNetwork,
     /// The profile's signature does not fit.
     ProfileSignature,
     /// The profile is older than the one known.

@@ -659,6 +659,7 @@ error-coordinator_version = The coordinator speaks another version of the protoc
 error-profile_signature = The signature of the network's file does not fit. The network was not joined.
 error-profile_counter = This file of the network is older than the one that you have. The network stays as it is.
 error-profile_expired = This file of the network has expired. Ask the network for a newer one.
+error-no_network = No network has been joined yet. Open the file of a network to join it: in a terminal, hearth join FILE.
 error-profile_unreadable = The file of the network cannot be read. The network was not joined.
 error-disk_full = The disk is full. What was there is safe. Make room, then try again.
 error-preferences_unreadable = The file of your settings could not be read. It was kept aside, and the settings are back to their first values.

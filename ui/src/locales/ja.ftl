@@ -634,6 +634,7 @@ error-coordinator_version = コーディネーターの通信規約の版が異�
 error-profile_signature = ネットワークのファイルの署名が合いません。ネットワークには参加していません。
 error-profile_counter = このネットワークのファイルは、手元のものより古いものです。ネットワークは元のままです。
 error-profile_expired = このネットワークのファイルは期限が切れています。新しいものをネットワークに求めてください。
+error-no_network = まだどのネットワークにも参加していません。ネットワークのファイルを開いて参加してください。端末では hearth join FILE を実行します。
 error-profile_unreadable = ネットワークのファイルを読めません。ネットワークには参加していません。
 error-disk_full = ディスクがいっぱいです。これまでの内容は安全です。空きを作ってから、やり直してください。
 error-preferences_unreadable = 設定のファイルを読めませんでした。ファイルは別に保存し、設定は初期値に戻しました。

@@ -397,7 +397,7 @@ estimated: boolean, };
 /**
  * Failures of local requests.
  */
-export type ErrorCode = "other_build" | "bad_token" | "not_allowed" | "malformed" | "busy" | "preference" | "wallet_missing" | "wallet_unreadable" | "wallet_exists" | "wrong_passphrase" | "weak_passphrase" | "bad_words" | "quiz_failed" | "address_malformed" | "address_checksum" | "address_forbidden" | "amount_malformed" | "amount_too_precise" | "amount_above_balance" | "amount_below_fee" | "withdrawal_pending" | "quote_expired" | "chain_unreachable" | "wrong_chain" | "unknown_contract" | "coordinator_unreachable" | "coordinator_version" | "profile_signature" | "profile_counter" | "profile_expired" | "profile_unreadable" | "disk_full" | "preferences_unreadable" | "journal_unreadable" | "no_driver" | "no_display" | "internal";
+export type ErrorCode = "other_build" | "bad_token" | "not_allowed" | "malformed" | "busy" | "preference" | "wallet_missing" | "wallet_unreadable" | "wallet_exists" | "wrong_passphrase" | "weak_passphrase" | "bad_words" | "quiz_failed" | "address_malformed" | "address_checksum" | "address_forbidden" | "amount_malformed" | "amount_too_precise" | "amount_above_balance" | "amount_below_fee" | "withdrawal_pending" | "quote_expired" | "chain_unreachable" | "wrong_chain" | "unknown_contract" | "coordinator_unreachable" | "coordinator_version" | "no_network" | "profile_signature" | "profile_counter" | "profile_expired" | "profile_unreadable" | "disk_full" | "preferences_unreadable" | "journal_unreadable" | "no_driver" | "no_display" | "internal";
 
 /**
  * Forms of an export.
