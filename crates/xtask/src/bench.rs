@@ -1,6 +1,7 @@
 //! `cargo xtask bench NAME`: measures one thing on this machine and prints a line of JSON last.
 //!
-//! It builds the programs as they are shipped and the program `bench` of the tests, which takes the figure.
+//! It builds the programs under measurement as they are shipped and the program `bench` of the tests, which takes the
+//! figure.
 
 use std::process::{Command, ExitCode};
 
@@ -33,15 +34,15 @@ pub(crate) fn bench(name: Name) -> Result<ExitCode> {
         Name::Footprint => ("footprint", Purpose::Test, &["worker", "agent", "coordinator"]),
     };
     install::install(purpose)?;
-    // Two builds: in one, the tests' features of shared crates would be in the programs too.
     must(
         cargo().args(["build", "--release", "--locked"]).args(packages.iter().flat_map(|p| ["--package", p])),
     )?;
-    must(cargo().args(["build", "--release", "--locked", "--package", "hearth-tests", "--bin", "bench"]))?;
+    // Only watches, and is the tests' own: built as they are, it brings none of their features into the programs.
+    must(cargo().args(["build", "--locked", "--package", "hearth-tests", "--bin", "bench"]))?;
     let folder = workspace::target().join("release");
     let program = |name: &str| folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     must(
-        Command::new(program("bench"))
+        Command::new(workspace::program("bench"))
             .arg(text)
             .env("ANVIL_BIN", workspace::anvil())
             .env("HEARTH_BIN_DIR", &folder)
