@@ -133,17 +133,22 @@ impl Desktop {
         false
     }
 
-    /// Waits until a window has something to read in it and stands still, and returns its pixels.
-    pub fn settled(&self, window: Window) -> Vec<u8> {
+    /// Waits until a window has something to read in it and stands still for half a second: one that is not painted yet
+    /// shows what lies below it, and then nothing.
+    pub fn settled(&self, window: Window) {
         let mut before = Vec::new();
-        self.until_some("a window that stands still", || {
+        let mut since = Instant::now();
+        self.until("a window that stands still", || {
             let now = self.pixels(window);
             // A blinking caret is less than one pixel in two thousand.
             let moved = now.iter().zip(&before).filter(|(a, b)| a != b).count();
-            let still = now.len() == before.len() && moved * 2000 < now.len().max(1);
-            before.clone_from(&now);
-            (still && colours(&now) >= 24).then_some(now)
-        })
+            if now.len() != before.len() || moved * 2000 >= now.len().max(1) {
+                since = Instant::now();
+                before = now;
+                return false;
+            }
+            colours(&now) >= 24 && since.elapsed() > Duration::from_millis(500)
+        });
     }
 
     /// Waits until a window says in red what failed.
@@ -220,7 +225,7 @@ impl Desktop {
     ///
     /// # Panics
     /// When it does not within [`DESKTOP_PATIENCE`].
-    pub fn until(&self, what: &str, wanted: impl Fn() -> bool) {
+    pub fn until(&self, what: &str, mut wanted: impl FnMut() -> bool) {
         self.until_some(what, || wanted().then_some(()));
     }
 

@@ -8,22 +8,33 @@ use crate::text;
 
 /// A folder of pictures, or nothing.
 #[derive(Debug)]
-pub struct Album(Option<PathBuf>);
+pub struct Album<'a> {
+    folder: Option<PathBuf>,
+    desktop: &'a Desktop,
+}
 
-impl Album {
+impl<'a> Album<'a> {
     /// The folder that `HEARTH_PICTURES` names.
-    pub fn from_environment() -> Self {
-        Self(std::env::var_os("HEARTH_PICTURES").filter(|folder| !folder.is_empty()).map(PathBuf::from))
+    pub fn from_environment(desktop: &'a Desktop) -> Self {
+        let folder =
+            std::env::var_os("HEARTH_PICTURES").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+        Self { folder, desktop }
     }
 
     /// Whether pictures are taken.
     pub fn is_open(&self) -> bool {
-        self.0.is_some()
+        self.folder.is_some()
     }
 
-    /// Takes the page.
+    /// Takes the page, by the screen.
     pub fn page(&self, page: &Page, name: &str) {
-        self.take(name, |path| page.picture(path));
+        if !self.is_open() {
+            return;
+        }
+        let window = self.desktop.window("Hearth");
+        self.desktop.focus(window);
+        page.drawn();
+        self.window(window, name);
     }
 
     /// Takes the page in English and, through Settings, in Japanese; `place` is where it is reached, and `shown` is on
@@ -50,17 +61,17 @@ impl Album {
     }
 
     /// Takes a window that only the screen knows.
-    pub fn window(&self, desktop: &Desktop, window: Window, name: &str) {
-        self.take(name, |path| desktop.picture(window, path));
+    pub fn window(&self, window: Window, name: &str) {
+        self.take(name, |path| self.desktop.picture(window, path));
     }
 
     /// Takes the whole screen.
-    pub fn screen(&self, desktop: &Desktop, name: &str) {
-        self.take(name, |path| desktop.picture_of_all(path));
+    pub fn screen(&self, name: &str) {
+        self.take(name, |path| self.desktop.picture_of_all(path));
     }
 
     fn take(&self, name: &str, shoot: impl FnOnce(&Path)) {
-        let Some(folder) = &self.0 else { return };
+        let Some(folder) = &self.folder else { return };
         std::fs::create_dir_all(folder).expect("the folder of the pictures");
         let path = folder.join(format!("{name}.png"));
         shoot(&path);

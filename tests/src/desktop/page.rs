@@ -2,7 +2,6 @@
 //!
 //! Only the page can be driven so. The vault is a process that refuses it, and is left to [`Desktop`]'s keyboard.
 
-use std::path::Path;
 use std::time::Instant;
 
 use fantoccini::error::CmdError;
@@ -84,7 +83,7 @@ impl Page {
 
     /// Whether an element is on the page now.
     pub fn has(&self, testid: &str) -> bool {
-        let found = self.runtime.block_on(self.client.find_all(Locator::Css(&selector(testid))));
+        let found = self.bounded(self.client.find_all(Locator::Css(&selector(testid))));
         found.is_ok_and(|found| !found.is_empty())
     }
 
@@ -126,25 +125,32 @@ impl Page {
 
     /// What a script in the page returns.
     pub fn script(&self, script: &str) -> Value {
-        self.runtime.block_on(self.client.execute(script, Vec::new())).expect("the script ends")
+        self.bounded(self.client.execute(script, Vec::new())).expect("the script ends")
     }
 
     /// What a script in the page gives to its last argument, a callback.
     pub fn script_async(&self, script: &str, arguments: Vec<Value>) -> Value {
-        self.runtime.block_on(self.client.execute_async(script, arguments)).expect("the script answers")
+        self.bounded(self.client.execute_async(script, arguments)).expect("the script answers")
     }
 
-    /// Saves a picture of the page.
-    pub fn picture(&self, path: &Path) {
-        let picture = self.runtime.block_on(self.client.screenshot()).expect("a picture");
-        std::fs::write(path, picture).expect("room for a picture");
+    /// Waits until everything that the page has decided to show is on the screen.
+    pub fn drawn(&self) {
+        let script = "const [done] = arguments;
+            document.fonts.ready.then(() => setTimeout(() => done(true), 300));";
+        self.script_async(script, Vec::new());
+    }
+
+    /// An answer of the driver; one that never comes is an error as well.
+    fn bounded<T>(&self, answer: impl Future<Output = Result<T, CmdError>>) -> Result<T, CmdError> {
+        let bounded = async { tokio::time::timeout(DESKTOP_PATIENCE, answer).await };
+        self.runtime.block_on(bounded).unwrap_or(Err(CmdError::WaitTimeout))
     }
 
     /// Tries again until it works: the page draws itself anew while it is looked at.
     fn attempt<T>(&self, what: &str, step: impl AsyncFn(&Client) -> Result<Option<T>, CmdError>) -> T {
         let deadline = Instant::now() + DESKTOP_PATIENCE;
         loop {
-            let complaint = match self.runtime.block_on(step(&self.client)) {
+            let complaint = match self.bounded(step(&self.client)) {
                 Ok(Some(done)) => return done,
                 Ok(None) => None,
                 Err(error) => Some(error.to_string()),
