@@ -93,13 +93,31 @@ async fn network(options: &RunOptions) -> Result<ExitCode> {
     let mut parts = Parts::default();
     let outcome = tokio::select! {
         outcome = play(options, &folder, &mut parts) => outcome,
-        _ = tokio::signal::ctrl_c() => {
+        told = told_to_end() => told.map(|()| {
             say("ending");
-            Ok(ExitCode::SUCCESS)
-        }
+            ExitCode::SUCCESS
+        }),
     };
     parts.end().await;
     outcome
+}
+
+/// Ctrl-C, or the system's or a terminal's wish that we end.
+#[cfg(unix)]
+async fn told_to_end() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("listen to SIGTERM")?;
+    let mut hang_up = signal(SignalKind::hangup()).context("listen to SIGHUP")?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed.context("listen to Ctrl-C"),
+        _ = terminate.recv() => Ok(()),
+        _ = hang_up.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn told_to_end() -> Result<()> {
+    tokio::signal::ctrl_c().await.context("listen to Ctrl-C")
 }
 
 /// `target/localnet`, empty. What the last run left is kept beside it until the next one.

@@ -39,7 +39,6 @@ struct Tally {
 pub(crate) fn test(full: bool, only: Option<&str>) -> Result<ExitCode> {
     let start = Instant::now();
     install::install(Purpose::Test)?;
-    must(cargo().args(["build", "--workspace", "--bins", "--locked"]))?;
     let programs = build()?;
     let mut tally = Tally::default();
     for program in programs.iter().filter(|p| only.is_none_or(|text| p.name.contains(text))) {
@@ -66,13 +65,15 @@ pub(crate) fn test(full: bool, only: Option<&str>) -> Result<ExitCode> {
     Ok(if tally.failed == 0 && tally.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Builds all test programs and returns them, the quick crates first.
+/// Builds the programs and all test programs in one go, so that each dependency is compiled once, and returns the test
+/// programs, the quick crates first.
 fn build() -> Result<Vec<TestProgram>> {
     let mut child = cargo()
-        .args(["test", "--workspace", "--no-run", "--locked", "--message-format", "json-render-diagnostics"])
+        .args(["build", "--workspace", "--bins", "--tests", "--locked"])
+        .args(["--message-format", "json-render-diagnostics"])
         .stdout(Stdio::piped())
         .spawn()
-        .context("start cargo test --no-run")?;
+        .context("start cargo build --tests")?;
     let stdout = child.stdout.take().context("cargo's output")?;
     let mut found = BTreeMap::new();
     for line in BufReader::new(stdout).lines() {
@@ -91,7 +92,7 @@ fn build() -> Result<Vec<TestProgram>> {
         let name = format!("{package}/{}", message["target"]["name"].as_str().unwrap_or("?"));
         found.insert((package == "tests", name.clone()), TestProgram { name, path: path.into(), folder });
     }
-    let status = child.wait().context("wait for cargo test --no-run")?;
+    let status = child.wait().context("wait for cargo build --tests")?;
     if !status.success() {
         bail!("the tests do not build");
     }

@@ -95,9 +95,9 @@ fn without_a_network_the_agent_waits_and_says_what_is_missing() {
     let Ok(Answer::Status { status }) = client.ask(Command::Status) else { panic!("no status") };
     assert_eq!(status.state, State::Waiting);
     assert_eq!(status.notices.len(), 1, "one notice says that no network is joined: {:?}", status.notices);
-    assert_eq!(client.ask(Command::Wallet).unwrap_err(), ErrorCode::ProfileUnreadable);
+    assert_eq!(client.ask(Command::Wallet).unwrap_err(), ErrorCode::NoNetwork);
     let purpose = VaultPurpose::Create;
-    assert_eq!(client.ask(Command::OpenVault { purpose }).unwrap_err(), ErrorCode::ProfileUnreadable);
+    assert_eq!(client.ask(Command::OpenVault { purpose }).unwrap_err(), ErrorCode::NoNetwork);
 }
 
 #[test]
