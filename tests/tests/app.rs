@@ -39,14 +39,17 @@ fn a_person_goes_from_welcome_to_money_in_an_outside_address() {
     create_a_wallet(&desktop, &album, &hearth, &page, vault);
     the_pointer_holds_the_card(&desktop, &album, &hearth, &page);
 
-    let (recording, tones) = world.recording(if album.is_open() { 393_216 } else { 131_072 }, 21);
+    let (recording, tones) = world.recording(if album.is_open() { 524_288 } else { 262_144 }, 21);
     let publication = world.publish(&recording);
     page.see("picture");
-    page.see("hits");
+    page.see_until("hits", |text| text.contains("MHz"));
+    in_the_middle(&album, &hearth);
     album.page_in_both(&page, "home-sharing", "home", "hits");
     page.click("nav-work");
     page.see("lines");
+    in_the_middle(&album, &hearth);
     album.page_in_both(&page, "work", "work", "lines");
+    let page = work_outlives_its_window(&desktop, &hearth, page);
     let answer =
         publication.lines().wait(|line| line["hits"].is_array()).expect("the publisher gets its hits");
     let wanted = tones["tones"].as_array().map(Vec::len);
@@ -55,11 +58,6 @@ fn a_person_goes_from_welcome_to_money_in_an_outside_address() {
         wanted,
         "every tone is found, nothing else: {answer}"
     );
-
-    let (recording, _) = world.recording(65_536, 22);
-    let publication = world.publish(&recording);
-    let page = work_outlives_its_window(&desktop, &hearth, page);
-    publication.lines().wait(|line| line["hits"].is_array()).expect("this work is done too");
     hearth.wallet_until("credit that can be withdrawn", is_payable);
     withdraw(&desktop, &album, &hearth, &page, &world);
     for (name, shown) in [("earnings", "receipts"), ("privacy", "purposes"), ("settings", "set-idle")] {
@@ -142,6 +140,17 @@ fn the_page_can_do_no_more_than_it_must() {
     page.see("page-welcome-1");
     assert_eq!(address, page.script("return location.host"), "the window stays on its own page");
     assert!(hearth.status()["at"].is_u64(), "and the agent is there as before");
+}
+
+/// Waits, for pictures, until something is earned and found, and a bundle half done.
+fn in_the_middle(album: &Album<'_>, hearth: &Installed<'_>) {
+    if album.is_open() {
+        hearth.status_until("something to photograph", |status| {
+            let half = status["work"]["slices_done"].as_u64().is_some_and(|done| (24..48).contains(&done));
+            let found = status["work"]["hits"][0].is_object();
+            half && found && status["today"]["paid"].as_str().map(units) > Some(0)
+        });
+    }
 }
 
 /// Three steps, a measurement, and a wallet at once.
@@ -264,8 +273,7 @@ fn the_pointer_holds_the_card(desktop: &Desktop, album: &Album<'_>, hearth: &Ins
 /// Kills the window in the middle of the work, opens and closes another, and returns a third.
 fn work_outlives_its_window(desktop: &Desktop, hearth: &Installed<'_>, page: Page) -> Page {
     let done = |status: &Value| status["card"]["slices_today"].as_u64();
-    let before = done(&hearth.status());
-    let working = hearth.status_until("work", |status| done(status) > before && before.is_some());
+    let working = hearth.status();
     signal("-KILL", page.window_pid());
     drop(page);
     desktop.no_window("Hearth");
