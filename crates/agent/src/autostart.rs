@@ -69,7 +69,6 @@ pub fn entry(exe: &Path) -> Option<String> {
     Some(format!(
         "[Desktop Entry]\n\
          Type=Application\n\
-         Version=1.5\n\
          Name=Hearth\n\
          Comment=Shares this computer's graphics card while nobody uses it\n\
          Comment[ja]=使っていない間、グラフィックスカードを共有します\n\

@@ -87,10 +87,11 @@ pub fn result_deadline(deadline_at: UnixMillis, lease_millis: u64) -> UnixMillis
 }
 
 /// When a device should call again: soon while work may come, with up to a quarter of spread so that a fleet does not
-/// call in step.
-pub fn next_call_millis(local_network: bool, holds_lease: bool, spread: u8) -> u32 {
-    let base: u32 = match (local_network, holds_lease) {
-        (true, _) => 500,
+/// call in step. `busy`: it has something to report or to wait for.
+pub fn next_call_millis(local_network: bool, busy: bool, spread: u8) -> u32 {
+    let base: u32 = match (local_network, busy) {
+        (true, true) => 500,
+        (true, false) => 5_000,
         (false, true) => 30_000,
         (false, false) => 60_000,
     };
@@ -164,5 +165,6 @@ mod tests {
         assert_eq!(next_call_millis(false, false, 0), 60_000);
         assert_eq!(next_call_millis(false, false, 255), 75_000);
         assert_eq!(next_call_millis(true, true, 255), 625);
+        assert_eq!(next_call_millis(true, false, 0), 5_000);
     }
 }

@@ -39,6 +39,10 @@ struct Tally {
 pub(crate) fn test(full: bool, only: Option<&str>) -> Result<ExitCode> {
     let start = Instant::now();
     install::install(Purpose::Test)?;
+    if full {
+        // The package test installs what `dist` builds.
+        crate::dist::dist()?;
+    }
     let programs = build()?;
     let mut tally = Tally::default();
     for program in programs.iter().filter(|p| only.is_none_or(|text| p.name.contains(text))) {
@@ -90,7 +94,11 @@ fn build() -> Result<Vec<TestProgram>> {
         let folder = PathBuf::from(manifest).parent().map(PathBuf::from).unwrap_or_default();
         let package = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let name = format!("{package}/{}", message["target"]["name"].as_str().unwrap_or("?"));
-        found.insert((package == "tests", name.clone()), TestProgram { name, path: path.into(), folder });
+        // A crate's own tests and a test program of its may have the same name; their paths differ.
+        found.insert(
+            (package == "tests", name.clone(), path.to_owned()),
+            TestProgram { name, path: path.into(), folder },
+        );
     }
     let status = child.wait().context("wait for cargo build --tests")?;
     if !status.success() {

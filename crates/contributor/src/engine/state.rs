@@ -11,7 +11,8 @@ use jiff::tz::TimeZone;
 use protocol::frames::{Checkpoint, Confinement};
 use protocol::id::{CoordinatorId, DeviceId, Hash, LeaseId, NetworkId, SliceId};
 use protocol::local::{
-    Benchmark, ErrorCode, Notice, Picture, Preferences, SearchedSlice, SentToday, Status, Work,
+    Benchmark, ErrorCode, Notice, Picture, Preferences, Reason, ReasonCode, SearchedSlice, SentToday, Status,
+    Work,
 };
 use protocol::manifest::Program;
 use protocol::profile::Profile;
@@ -139,6 +140,8 @@ pub(super) struct State {
     pub(super) sent_today: SentToday,
     pub(super) poll_asked_at: Option<UnixMillis>,
     pub(super) next_poll_at: UnixMillis,
+    /// The last poll was asked for at the slow pace of a time in which no poll could change the decision.
+    polled_while_resting: bool,
     pub(super) expected_at: UnixMillis,
     pub(super) notices: Vec<Notice>,
     pub(super) status: Status,
@@ -221,6 +224,7 @@ impl State {
             sent_today: SentToday { sent_bytes: 0, received_bytes: 0 },
             poll_asked_at: None,
             next_poll_at: now,
+            polled_while_resting: false,
             expected_at: now.plus(LONGEST_WAIT),
             notices,
             status,
@@ -681,10 +685,17 @@ impl State {
         if self.poll_asked_at.is_some() {
             return;
         }
+        let resting = match &self.decision.compute {
+            Compute::Suspend(reasons) => reasons.iter().any(no_poll_can_end),
+            Compute::Run(_) => false,
+        };
+        // What was read while resting may be old when the reason to rest is gone.
+        if !resting && self.polled_while_resting {
+            self.next_poll_at = now;
+        }
         if self.next_poll_at <= now {
-            let resting = matches!(&self.decision.compute, Compute::Suspend(reasons)
-                if reasons.iter().any(|r| r.code == protocol::local::ReasonCode::UserActive && r.ends_at.is_none()));
             self.poll_asked_at = Some(now);
+            self.polled_while_resting = resting;
             self.next_poll_at = now.plus(if resting { POLL_RESTING } else { POLL_EVERY });
             effects.push(Effect::Poll(self.wanted()));
             effects.push(Effect::Sums { from_at: midnight(&self.time_zone, now) });
@@ -803,4 +814,13 @@ fn first_status(
         notices: &[],
     };
     status::build(&facts, None, now)
+}
+
+/// Whether this reason holds whatever the slow sensors say, and ends by an event or by the clock.
+fn no_poll_can_end(reason: &Reason) -> bool {
+    match reason.code {
+        ReasonCode::Snoozed | ReasonCode::NotWelcomed | ReasonCode::Schedule | ReasonCode::TurnedOff => true,
+        ReasonCode::UserActive => reason.ends_at.is_none(),
+        _ => false,
+    }
 }

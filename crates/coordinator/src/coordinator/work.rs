@@ -99,7 +99,9 @@ impl Coordinator {
                 })
                 .collect::<Result<Vec<_>, _>>()?;
             let spread = office.random()[0];
-            let next_in_millis = dispatch::next_call_millis(office.profile.local, !leases.is_empty(), spread);
+            // On one machine a call costs nothing; elsewhere a device that merely wants work does not call more often.
+            let busy = !leases.is_empty() || (office.profile.local && message.wants_work);
+            let next_in_millis = dispatch::next_call_millis(office.profile.local, busy, spread);
             Ok(HeartbeatAnswer { nonce: message.nonce, at: now, leases, receipts, next_in_millis, no_work })
         })
     }
