@@ -132,6 +132,8 @@ pub(super) struct State {
     pub(super) work_lease: Option<LeaseId>,
     pub(super) hits: BTreeMap<SliceId, Vec<protocol::local::HitView>>,
     pub(super) searched: BTreeMap<SliceId, SearchedSlice>,
+    /// The window round the latest line of this bundle. It stays in view while slices without a line go by.
+    pub(super) found: Option<Picture>,
     pub(super) days: BTreeMap<String, DayWork>,
     pub(super) yields_micros: Vec<u64>,
     pub(super) computing_since: Option<UnixMillis>,
@@ -216,6 +218,7 @@ impl State {
             work_lease: None,
             hits: BTreeMap::new(),
             searched: BTreeMap::new(),
+            found: None,
             days: restored.days,
             yields_micros: restored.yields_micros,
             computing_since: None,
@@ -526,15 +529,19 @@ impl State {
     }
 
     fn take_in_picture(&mut self, slice: SliceId, drawn: Drawn, effects: &mut Vec<Effect>) {
-        let Drawn { mut picture, hits, searched } = drawn;
+        let Drawn { picture, hits, searched } = drawn;
         if let Some(searched) = searched {
             self.searched.insert(slice, searched);
             self.hits.insert(slice, hits);
         }
         let mut all: Vec<SearchedSlice> = self.searched.values().cloned().collect();
         all.sort_by_key(|slice| slice.left_hz);
-        picture.searched = all;
-        effects.push(Effect::ShowPicture(Some(Box::new(picture))));
+        if picture.mark.is_some() {
+            self.found = Some(picture.clone());
+        }
+        let mut shown = self.found.clone().unwrap_or(picture);
+        shown.searched = all;
+        effects.push(Effect::ShowPicture(Some(Box::new(shown))));
     }
 
     fn take_in_bench(&mut self, progress: BenchProgress, now: UnixMillis, effects: &mut Vec<Effect>) {
@@ -726,6 +733,7 @@ impl State {
             self.work_lease = lease;
             self.hits.clear();
             self.searched.clear();
+            self.found = None;
         }
         let computing = self.schedule.is_computing();
         let may = matches!(self.decision.compute, Compute::Run(_));
