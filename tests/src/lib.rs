@@ -197,6 +197,11 @@ impl World {
             ],
         );
         assert!(answer["deposited"].is_string(), "the deposit is on the chain: {answer}");
+        // The coordinator looks at the chain at intervals; before it has seen the deposit it refuses the job.
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while self.coordinator_status()["deposits"] == "0" {
+            assert!(std::time::Instant::now() < deadline, "the coordinator never saw the deposit");
+        }
     }
 }
 

@@ -39,7 +39,7 @@ fn a_person_goes_from_welcome_to_money_in_an_outside_address() {
     create_a_wallet(&desktop, &album, &hearth, &page, vault);
     the_pointer_holds_the_card(&desktop, &album, &hearth, &page);
 
-    let (recording, tones) = world.recording(if album.is_open() { 524_288 } else { 262_144 }, 21);
+    let (recording, tones) = world.recording(if album.is_open() { 1_048_576 } else { 524_288 }, 21);
     let publication = world.publish(&recording);
     page.see("picture");
     page.see_until("hits", |text| text.contains("MHz"));

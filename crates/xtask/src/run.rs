@@ -354,7 +354,7 @@ async fn recording(options: &RunOptions, folder: &Folder) -> Result<(PathBuf, Va
     Ok((file, tones))
 }
 
-async fn deposit(folder: &Folder, network: &Value) -> Result<Value> {
+async fn deposit(folder: &Folder, network: &Value) -> Result<()> {
     let mut command = part(&workspace::program("publish"));
     command
         .args(["deposit", BUDGET_TOKENS])
@@ -363,7 +363,23 @@ async fn deposit(folder: &Folder, network: &Value) -> Result<Value> {
         .arg("--chain-key")
         .arg(path(network, "publisher_chain_key")?)
         .current_dir(&folder.root);
-    answer(command.stderr(Stdio::piped()), "the publisher's deposit", STEP_LIMIT).await
+    answer(command.stderr(Stdio::piped()), "the publisher's deposit", STEP_LIMIT).await?;
+    // The coordinator looks at the chain at intervals; before it has seen the deposit it refuses the job.
+    tokio::time::timeout(STEP_LIMIT, async {
+        while coordinator_status(folder).await?["deposits"] == "0" {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    })
+    .await
+    .context("the coordinator never saw the publisher's deposit")?
+}
+
+/// The coordinator's own figures.
+async fn coordinator_status(folder: &Folder) -> Result<Value> {
+    let mut command = part(&workspace::program("coordinator"));
+    command.arg("status").arg("--data").arg(folder.root.join("coordinator")).arg("--json");
+    answer(command.stderr(Stdio::piped()), "the coordinator's figures", STEP_LIMIT).await
 }
 
 fn start_publisher(

@@ -1,7 +1,7 @@
 //! `--once`: plays the owner from the first slice to the money in an outside address, and checks that the figures of
 //! publisher, coordinator, app and chain tell the same story.
 
-use std::process::{ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -10,9 +10,8 @@ use tokio::io::{BufReader, Lines};
 use tokio::process::ChildStdout;
 use tokio::sync::mpsc;
 
-use super::{Folder, STEP_LIMIT, Teller, answer, chain, part, tell_agent};
+use super::{Folder, Teller, chain, coordinator_status, tell_agent};
 use crate::process::print;
-use crate::workspace;
 
 /// How long the recording may take to be searched and audited, in the slowest case: two cores, software driver.
 const WORK_LIMIT: Duration = Duration::from_secs(20 * 60);
@@ -52,7 +51,7 @@ impl Story<'_> {
         tokio::time::timeout(PAYABLE_LIMIT, withdrawing).await.context("the withdrawal took too long")??;
         let after = chain::token_balance(self.rpc, token, &recipient)?;
         let wallet = self.wallet().await?;
-        let coordinator = self.coordinator().await?;
+        let coordinator = coordinator_status(self.folder).await?;
         self.table(&job, &wallet, &coordinator, &recipient, after - before)
     }
 
@@ -107,12 +106,6 @@ impl Story<'_> {
     async fn wallet(&self) -> Result<Value> {
         let text = tell_agent(self.folder, &["wallet", "balance", "--json"], None).await?;
         serde_json::from_str(&text).context("read the wallet's figures")
-    }
-
-    async fn coordinator(&self) -> Result<Value> {
-        let mut command = part(&workspace::program("coordinator"));
-        command.arg("status").arg("--data").arg(self.folder.root.join("coordinator")).arg("--json");
-        answer(command.stderr(Stdio::piped()), "the coordinator's figures", STEP_LIMIT).await
     }
 
     /// Prints the table and says whether it adds up.
