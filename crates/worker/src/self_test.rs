@@ -4,6 +4,8 @@
 //! Every attempt is made twice: on the main thread and on a thread that was started, like a driver's own, before the
 //! last wall stood.
 
+#![expect(clippy::disallowed_types, reason = "it tries to open sockets, to show that it cannot")]
+
 use std::io::Write;
 use std::net::{TcpStream, UdpSocket};
 use std::process::{Command, ExitCode};

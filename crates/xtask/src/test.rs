@@ -133,8 +133,7 @@ fn run(program: &TestProgram, full: bool, tally: &mut Tally) -> Result<()> {
     });
     let mut result = None;
     let mut output = Vec::new();
-    loop {
-        let Some(left) = PROGRAM_LIMIT.checked_sub(start.elapsed()) else { break };
+    while let Some(left) = PROGRAM_LIMIT.checked_sub(start.elapsed()) {
         match incoming.recv_timeout(left) {
             Ok(line) => {
                 if let Some(text) = line.split("left out: ").nth(1) {
@@ -145,8 +144,7 @@ fn run(program: &TestProgram, full: bool, tally: &mut Tally) -> Result<()> {
                 }
                 output.push(line);
             }
-            Err(mpsc::RecvTimeoutError::Disconnected) => break,
-            Err(mpsc::RecvTimeoutError::Timeout) => break,
+            Err(mpsc::RecvTimeoutError::Disconnected | mpsc::RecvTimeoutError::Timeout) => break,
         }
     }
     if start.elapsed() >= PROGRAM_LIMIT {
