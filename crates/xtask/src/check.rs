@@ -9,7 +9,7 @@ use crate::process::{cargo, must, output, say};
 use crate::{bindings, workspace};
 
 /// The version that `check` installs where cargo-deny is missing.
-const DENY_VERSION: &str = "0.18";
+const DENY_VERSION: &str = "0.20.2";
 
 /// Runs every check and stops at the first that fails.
 pub(crate) fn check() -> Result<ExitCode> {
@@ -32,5 +32,5 @@ fn deny() -> Result<()> {
         say("cargo-deny is missing; installing it");
         must(cargo().args(["install", "cargo-deny", "--locked", "--version", DENY_VERSION]))?;
     }
-    must(cargo().args(["deny", "--offline", "check", "bans", "licenses", "sources"]))
+    must(cargo().args(["deny", "--locked", "check", "bans", "licenses", "sources"]))
 }
