@@ -13,9 +13,10 @@ use anyhow::{Context as _, Result, bail};
 use crate::process::{must, output, say, succeeds};
 use crate::workspace;
 
-/// Needed to build and run every program.
+/// Needed to build and run every program. procps brings `kill`, with which a run asks its parts to end: a minimal Debian
+/// lacks it.
 const BUILD_PACKAGES: &[&str] =
-    &["pkg-config", "libwebkit2gtk-4.1-dev", "librsvg2-dev", "libvulkan1", "mesa-vulkan-drivers"];
+    &["pkg-config", "libwebkit2gtk-4.1-dev", "librsvg2-dev", "libvulkan1", "mesa-vulkan-drivers", "procps"];
 
 /// Needed by tests only: a display without a screen, its input, its tray, and the web view's driver.
 const TEST_PACKAGES: &[&str] = &[
