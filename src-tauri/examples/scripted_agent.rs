@@ -160,7 +160,7 @@ fn status_of(_script: &Script, wanted: &str) -> Value {
     let zero = state == "waiting";
     let adapter = json!({"name": "NVIDIA GeForce RTX 3060", "backend": "vulkan", "driver": "nvidia 570.86",
         "vendor_id": 4318, "device_id": 9475, "software": false, "max_binding_bytes": 2_147_483_648_u64,
-        "memory_bytes": 12_884_901_888_u64});
+        "memory_bytes": 12_884_901_888_u64, "features": ["f16"]});
     json!({
         "at": now(), "network": "Local network", "state": state, "since_at": now() - 24 * MINUTE, "reasons": reasons,
         "card": {"sharing": sharing, "adapter": adapter,

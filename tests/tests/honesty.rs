@@ -97,6 +97,7 @@ impl Cheat {
                 software: true,
                 max_binding_bytes: 0,
                 memory_bytes: None,
+                features: Vec::new(),
             },
         };
         let _: Enrolled = self.post("enroll", enroll).await;

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
-use jobs::local::LocalSearchError;
-use jobs::search::{Findings, Hit, NotesError, Package, SignedPackage, SliceError};
+use jobs::local::LocalError;
+use jobs::package::{Package, SignedPackage};
+use jobs::search::{Findings, Hit, NotesError, SliceError};
 use network::{Net, NetError, Purpose, Request};
 use protocol::id::{CoordinatorId, Hash, JobId, NetworkId, SliceId};
-use protocol::manifest::SLICES_PER_UNIT;
+use protocol::manifest::{SLICES_PER_UNIT, SlicePlan};
 use protocol::profile::Profile;
 use protocol::sign::Key;
 use protocol::units::BaseUnits;
@@ -251,41 +252,69 @@ pub enum LocalRunError {
     NoOutput,
 }
 
-/// How a local search failed.
-pub type SearchHereError = LocalSearchError<LocalRunError>;
+/// A worker on this machine with the program of a package loaded.
+struct Here {
+    runtime: tokio::runtime::Runtime,
+    worker: Worker,
+    limit: Duration,
+}
+
+impl Here {
+    fn start(
+        package: &Package,
+        spawn: &Spawn,
+        ready: impl FnOnce(&sandbox::Ready),
+    ) -> Result<Self, LocalRunError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let worker = runtime.block_on(async {
+            let (mut worker, device) = Worker::spawn(spawn).await?;
+            ready(&device);
+            worker.load(&package.program, &package.sources, Duration::from_secs(120)).await?;
+            Ok::<_, LocalRunError>(worker)
+        })?;
+        // A processor that stands in for a card is many times slower than the reference the limit is given for.
+        let limit = Duration::from_millis(package.program.cost.max_millis.into()) * 2;
+        Ok(Self { runtime, worker, limit })
+    }
+
+    fn run(&mut self, plan: &SlicePlan, inputs: Vec<Vec<u8>>) -> Result<Vec<u8>, LocalRunError> {
+        let job = SliceJob { slice: SliceId([1; 32]), inputs, params: plan.params.clone() };
+        let pace = protocol::frames::Pace::AWAY;
+        let outputs =
+            self.runtime.block_on(run_slices(&mut self.worker, [job], pace, self.limit, |_, _| {}))?;
+        outputs.into_iter().next().map(|output| output.output).ok_or(LocalRunError::NoOutput)
+    }
+}
+
+fn not_started(source: LocalRunError) -> LocalError<LocalRunError> {
+    LocalError::Run { unit: 0, slice: 0, source }
+}
+
+/// Computes every slice of a package through a worker on this machine and hands each result to `take` with its unit and
+/// slice. Blocks; call it outside a tokio runtime.
+///
+/// # Errors
+/// [`LocalError`]; its source is a [`LocalRunError`].
+pub fn compute_here<T: std::error::Error + Send + Sync + 'static>(
+    package: &Package,
+    spawn: &Spawn,
+    ready: impl FnOnce(&sandbox::Ready),
+    take: impl FnMut(u32, u32, &[u8]) -> Result<(), T>,
+) -> Result<(), LocalError<LocalRunError>> {
+    let mut here = Here::start(package, spawn, ready).map_err(not_started)?;
+    jobs::local::compute(package, |_, plan, inputs| here.run(plan, inputs), take)
+}
 
 /// Searches a package through a worker on this machine. Blocks; call it outside a tokio runtime.
 ///
 /// # Errors
-/// [`LocalSearchError`]; its source is a [`LocalRunError`].
+/// [`LocalError`]; its source is a [`LocalRunError`].
 pub fn search_here(
     package: &Package,
     spawn: &Spawn,
     ready: impl FnOnce(&sandbox::Ready),
     report: impl FnMut(jobs::local::Progress),
-) -> Result<Vec<Hit>, SearchHereError> {
-    let first = |source: LocalRunError| LocalSearchError::Run { unit: 0, slice: 0, source };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| first(LocalRunError::Runtime(error)))?;
-    let mut worker = runtime
-        .block_on(async {
-            let (mut worker, device) = Worker::spawn(spawn).await?;
-            ready(&device);
-            worker.load(&package.program, &package.sources, Duration::from_secs(120)).await?;
-            Ok(worker)
-        })
-        .map_err(first)?;
-    let limit = Duration::from_millis(package.program.cost.max_millis.into()) * 2;
-    jobs::local::search(
-        package,
-        |_, plan, inputs| {
-            let job = SliceJob { slice: SliceId([1; 32]), inputs, params: plan.params.clone() };
-            let pace = protocol::frames::Pace::AWAY;
-            let outputs = runtime.block_on(run_slices(&mut worker, [job], pace, limit, |_, _| {}))?;
-            outputs.into_iter().next().map(|output| output.output).ok_or(LocalRunError::NoOutput)
-        },
-        report,
-    )
+) -> Result<Vec<Hit>, LocalError<LocalRunError>> {
+    let mut here = Here::start(package, spawn, ready).map_err(not_started)?;
+    jobs::local::search(package, |_, plan, inputs| here.run(plan, inputs), report)
 }

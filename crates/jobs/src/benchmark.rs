@@ -80,6 +80,7 @@ fn program(
     buffers: Vec<Buffer>,
     stages: Vec<Stage>,
 ) -> Program {
+    let memory_bytes = buffers.iter().map(|b| u64::from(b.bytes)).sum();
     Program {
         format: 1,
         title: title.to_owned(),
@@ -89,7 +90,8 @@ fn program(
         kernels,
         buffers,
         stages,
-        cost: Cost { operations: 1, max_millis: 60_000 },
+        features: Vec::new(),
+        cost: Cost { operations: 1, memory_bytes, max_millis: 60_000 },
         validator: Validator::Bitwise,
     }
 }

@@ -51,7 +51,12 @@ pub fn program() -> (Program, Vec<String>) {
             buffer("sums", Role::Output, WORDS / 64 * 4),
         ],
         stages: vec![stage(0, vec![1, 2]), stage(1, vec![0, 3]), stage(2, vec![0, 4]), stage(3, vec![0, 5])],
-        cost: Cost { operations: u64::from(WORDS) * u64::from(STEPS + 64), max_millis: 10_000 },
+        features: Vec::new(),
+        cost: Cost {
+            operations: u64::from(WORDS) * u64::from(STEPS + 64),
+            memory_bytes: 1 << 20,
+            max_millis: 10_000,
+        },
         validator: Validator::Bitwise,
     };
     (program, vec![SOURCE.to_owned()])

@@ -24,7 +24,7 @@ mod picture;
 pub use findings::{Findings, Hit, NotesError};
 pub use head::{SliceError, SliceHead};
 pub use native::{reference, reference_for};
-pub use package::{Notes, Options, Package, PackageError, SignedPackage, package};
+pub use package::{Notes, Options, PackageError, package};
 pub use picture::{Mark, Picture, picture};
 
 /// Channels per candidate and digest of a result.
@@ -138,6 +138,15 @@ impl Shape {
         let buffer = |name: &str, role, bytes| Buffer { name: name.to_owned(), role, bytes };
         let per_channel = self.tile * 4;
         let adds = u64::from(self.tile) * u64::from(self.trials()) * u64::from(self.spectra);
+        let buffers = vec![
+            buffer("levels", Role::Input, self.input_bytes()),
+            buffer("head", Role::Params, SliceHead::WORDS as u32 * 4),
+            buffer("best_sum", Role::State, per_channel),
+            buffer("best_trial", Role::State, per_channel),
+            buffer("digest", Role::State, per_channel),
+            buffer("candidates", Role::Output, self.output_bytes()),
+        ];
+        let memory_bytes = buffers.iter().map(|b| u64::from(b.bytes)).sum();
         Program {
             format: 1,
             title: title.to_owned(),
@@ -148,14 +157,7 @@ impl Shape {
                 Kernel { module: 0, entry: "drift".to_owned(), workgroup: [BLOCK, 1, 1] },
                 Kernel { module: 1, entry: "pick".to_owned(), workgroup: [1, 1, 1] },
             ],
-            buffers: vec![
-                buffer("levels", Role::Input, self.input_bytes()),
-                buffer("head", Role::Params, SliceHead::WORDS as u32 * 4),
-                buffer("best_sum", Role::State, per_channel),
-                buffer("best_trial", Role::State, per_channel),
-                buffer("digest", Role::State, per_channel),
-                buffer("candidates", Role::Output, self.output_bytes()),
-            ],
+            buffers,
             stages: vec![
                 Stage {
                     kernel: 0,
@@ -166,8 +168,10 @@ impl Shape {
                 Stage { kernel: 1, bindings: vec![1, 2, 3, 4, 5], groups: self.tile / BLOCK, repeat: 1 },
             ],
             // A software driver does 0.13 Gadd/s on one processor core; a tenth of that is given up.
+            features: Vec::new(),
             cost: Cost {
                 operations: adds,
+                memory_bytes,
                 max_millis: u32::try_from(10_000 + adds / 13_000).unwrap_or(u32::MAX).min(600_000),
             },
             validator: Validator::Bitwise,

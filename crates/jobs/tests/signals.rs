@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use jobs::local;
+use jobs::package::Package;
 use jobs::recording::Recording;
-use jobs::search::{self, Findings, Hit, Options, Package};
+use jobs::search::{self, Findings, Hit, Notes, Options};
 use jobs::synthetic::{Synthetic, Tone};
 use protocol::cbor;
 use protocol::id::{Hash, NetworkId, PublisherId};
@@ -184,7 +185,7 @@ fn every_input_and_source_is_a_blob_of_its_own_and_none_is_missing() {
     }
     assert!(!first_channels.is_sorted(), "the place of a slice says nothing about its channels");
     first_channels.sort_unstable();
-    let tile = package.notes.shape.tile;
+    let tile = notes(&package).shape.tile;
     assert_eq!(first_channels, (0..SLICES_PER_UNIT as u32).map(|i| i * tile).collect::<Vec<_>>());
     assert!(package.vectors.len() >= 8);
 }
@@ -204,7 +205,7 @@ fn hits_appear_as_their_slices_arrive_and_wrong_results_are_refused() {
         findings.add(0, slice as u32, &wrong).expect_err("a trial that does not exist");
         assert_eq!(findings.progress(), (slice, SLICES_PER_UNIT));
         findings.add(0, slice as u32, &output).unwrap();
-        let tile = plan.params[1]..plan.params[1] + package.notes.shape.tile;
+        let tile = plan.params[1]..plan.params[1] + notes(&package).shape.tile;
         if tones.iter().any(|t| tile.contains(&t.channel)) {
             seen += 1;
             assert!(
@@ -230,7 +231,7 @@ fn a_device_that_computes_wrongly_is_found_out_by_the_known_answers() {
         },
         |_| {},
     );
-    assert!(matches!(result, Err(local::LocalSearchError::KnownAnswer { .. })), "{result:?}");
+    assert!(matches!(result, Err(local::LocalError::KnownAnswer { .. })), "{result:?}");
 }
 
 #[test]
@@ -238,7 +239,7 @@ fn the_picture_of_a_slice_shows_its_tone() {
     let (recording, tones) = small();
     let package = search::package(&recording, &Options::default()).unwrap();
     let tone = tones.iter().max_by(|a, b| a.snr.total_cmp(&b.snr)).unwrap();
-    let tile = package.notes.shape.tile;
+    let tile = notes(&package).shape.tile;
     let plan = package.units[0].slices.iter().find(|s| s.params[1] == tone.channel / tile * tile).unwrap();
     let input = &package.inputs(plan).unwrap()[0];
 
@@ -270,7 +271,7 @@ fn the_shadow_of_a_strong_tone_in_a_neighbouring_slice_is_not_marked() {
         Synthetic { channels: 8192, tones: 1, min_snr: 400.0, max_snr: 400.0, ..Synthetic::default() };
     let (recording, tones) = synthetic.generate();
     let package = search::package(&recording, &Options::default()).unwrap();
-    let tile = package.notes.shape.tile;
+    let tile = notes(&package).shape.tile;
     let mut shadows = 0;
     for plan in &package.units[0].slices {
         let input = &package.inputs(plan).unwrap()[0];
@@ -282,7 +283,7 @@ fn the_shadow_of_a_strong_tone_in_a_neighbouring_slice_is_not_marked() {
         } else {
             assert!(marks.is_empty(), "{marks:?}");
             let sums = output.chunks_exact(16).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            shadows += sums.filter(|&sum| sum >= package.notes.threshold_sum).count();
+            shadows += sums.filter(|&sum| sum >= notes(&package).threshold_sum).count();
         }
     }
     assert!(shadows > 0, "the tone is strong enough to cast shadows, else this test shows nothing");
@@ -310,4 +311,8 @@ fn recordings_that_cannot_be_searched_say_why() {
         assert!(refuse(&recording, Options { tile: Some(tile), ..default.clone() }).contains("slices of"));
     }
     assert!(refuse(&recording, Options { title: String::new(), ..default }).contains("refused"));
+}
+
+fn notes(package: &Package) -> Notes {
+    Notes::read(&package.notes).expect("the package's own notes")
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cbor::{self, DecodeError};
 use crate::id::{Hash, SliceId};
-use crate::manifest::Program;
+use crate::manifest::{Feature, Program};
 
 /// Largest frame toward a worker: one slice's inputs.
 pub const MAX_REQUEST_BYTES: usize = 1100 * 1024 * 1024;
@@ -126,6 +126,10 @@ pub enum Reply {
         output: serde_bytes::ByteBuf,
         /// Time that the device was busy with it, in microseconds.
         device_micros: u64,
+        /// Time that it took to bring inputs and state to the device, in microseconds.
+        upload_micros: u64,
+        /// Time that it took to bring the output back, in microseconds.
+        download_micros: u64,
         /// Number of pieces.
         pieces: u32,
     },
@@ -172,6 +176,8 @@ pub struct Adapter {
     /// Device memory in bytes where the driver tells.
     #[ts(type = "number | null")]
     pub memory_bytes: Option<u64>,
+    /// What programs may ask of it, in order.
+    pub features: Vec<Feature>,
 }
 
 /// Which walls stand around a worker.

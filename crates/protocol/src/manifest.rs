@@ -24,6 +24,11 @@ pub const MAX_SLICE_BYTES: u64 = 1024 * 1024 * 1024;
 /// Largest output of one slice in bytes.
 pub const MAX_OUTPUT_BYTES: u64 = 4 * 1024 * 1024;
 
+/// Largest tolerance in 10^-9: a part in two.
+pub const MAX_TOLERANCE_NANO: u64 = 500_000_000;
+/// Longest side of a matrix whose product is checked: 127 * 127 * 2^16 still fits an i32.
+pub const MAX_MATRIX_SIDE: u32 = 1 << 16;
+
 /// How one slice is computed. Signed by its publisher; addressed by the BLAKE3 hash of its canonical bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
@@ -43,6 +48,8 @@ pub struct Program {
     pub buffers: Vec<Buffer>,
     /// Dispatches of one slice, in order.
     pub stages: Vec<Stage>,
+    /// What the device must offer beyond the core of WGSL; most programs need nothing.
+    pub features: Vec<Feature>,
     /// What one slice may use at most.
     pub cost: Cost,
     /// How results are compared.
@@ -59,8 +66,20 @@ pub enum Family {
     Benchmark,
     /// Known-answer test of a driver.
     Conformance,
+    /// Tiles of an image, which grows as slices are done.
+    Rendering,
+    /// Product of two integer matrices.
+    MatrixProduct,
     /// Anything else: no picture.
     Other,
+}
+
+/// What a program may ask of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ts_rs::TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Feature {
+    /// 16-bit floats in kernels (`enable f16;`). Never together with [`Validator::Bitwise`].
+    F16,
 }
 
 /// A WGSL source.
@@ -131,6 +150,8 @@ pub struct Stage {
 pub struct Cost {
     /// Integer or float operations, for pricing and progress.
     pub operations: u64,
+    /// Device memory in bytes: at least all buffers together.
+    pub memory_bytes: u64,
     /// Longest time on the reference card, after which the slice is given up, in milliseconds.
     pub max_millis: u32,
 }
@@ -149,6 +170,19 @@ pub enum Validator {
         rel_nano: u64,
         /// Largest root-mean-square difference over the output, 10^-9.
         rms_nano: u64,
+    },
+    /// The output is the product of two integer matrices and is checked by multiplying with random vectors modulo
+    /// 2^61 - 1 (Freivalds 1977), which costs the verifier a fraction 1/n of the work. The first input holds the left
+    /// matrix, the second the right one transposed, both row by row as signed bytes; the output holds i32 row by row.
+    Freivalds {
+        /// Random vectors per check; each one lets a wrong product pass with a chance of 2^-61.
+        rounds: u8,
+        /// Rows of the left matrix and of the product.
+        rows: u32,
+        /// Columns of the left matrix and rows of the right one.
+        inner: u32,
+        /// Columns of the right matrix and of the product.
+        columns: u32,
     },
 }
 
@@ -312,9 +346,49 @@ impl Program {
             bounded("groups of a stage", stage.groups.into(), 1, 1 << 24)?;
             bounded("repeats of a stage", stage.repeat.into(), 1, 1 << 20)?;
         }
+        bounded("number of features", self.features.len() as u64, 0, 8)?;
+        if !self.features.windows(2).all(|pair| pair[0] < pair[1]) {
+            return Err(CheckError::Inconsistent("the features are not in order, or one stands twice"));
+        }
+        if self.features.contains(&Feature::F16) && self.validator == Validator::Bitwise {
+            return Err(CheckError::Inconsistent("16-bit floats cannot be compared bit by bit"));
+        }
+        self.check_validator()?;
         bounded("declared operations", self.cost.operations, 1, 1 << 50)?;
+        bounded("declared memory", self.cost.memory_bytes, self.slice_bytes(), MAX_SLICE_BYTES)?;
         bounded("declared milliseconds", self.cost.max_millis.into(), 1, 600_000)?;
         Ok(())
+    }
+
+    fn check_validator(&self) -> Result<(), CheckError> {
+        match self.validator {
+            Validator::Bitwise => Ok(()),
+            Validator::Tolerance { abs_nano, rel_nano, rms_nano } => {
+                // Bounds of 1 and more accept anything, also the lazy answer zero.
+                for (what, nano) in [
+                    ("absolute tolerance in 10^-9", abs_nano),
+                    ("relative tolerance in 10^-9", rel_nano),
+                    ("root-mean-square tolerance in 10^-9", rms_nano),
+                ] {
+                    bounded(what, nano, 0, MAX_TOLERANCE_NANO)?;
+                }
+                Ok(())
+            }
+            Validator::Freivalds { rounds, rows, inner, columns } => {
+                bounded("rounds of the check", rounds.into(), 1, 8)?;
+                for (what, side) in [("rows", rows), ("inner side", inner), ("columns", columns)] {
+                    bounded(what, side.into(), 4, MAX_MATRIX_SIDE.into())?;
+                }
+                let inputs: Vec<u64> = self.input_buffers().map(|b| b.bytes.into()).collect();
+                let (rows, inner, columns) = (u64::from(rows), u64::from(inner), u64::from(columns));
+                if inputs != [rows * inner, columns * inner] || self.output_bytes() != 4 * rows * columns {
+                    return Err(CheckError::Inconsistent(
+                        "the buffers are not those of the declared matrices",
+                    ));
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Bytes of all buffers of one slice.

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use protocol::frames::{Adapter, Pace, Request};
 use protocol::id::{BundleId, CoordinatorId, DeviceId, Hash, LeaseId, NetworkId, Nonce, SliceId};
 use protocol::manifest::{
-    Buffer, Cost, Family, InputRange, Kernel, Manifest, Module, Program, Role, SlicePlan, Stage, UnitPlan,
-    Validator, Vector,
+    Buffer, Cost, Family, Feature, InputRange, Kernel, Manifest, Module, Program, Role, SlicePlan, Stage,
+    UnitPlan, Validator, Vector,
 };
 use protocol::profile::{ChainProfile, Coordinator, Parameters, Profile};
 use protocol::receipt::Receipt;
@@ -46,7 +46,8 @@ fn program() -> Program {
             Buffer { name: "best".into(), role: Role::Output, bytes: 16 },
         ],
         stages: vec![Stage { kernel: 0, bindings: vec![0, 1, 2], groups: 1, repeat: 3 }],
-        cost: Cost { operations: 1000, max_millis: 4000 },
+        features: Vec::new(),
+        cost: Cost { operations: 1000, memory_bytes: 88, max_millis: 4000 },
         validator: Validator::Bitwise,
     }
 }
@@ -124,6 +125,7 @@ fn every_message_keeps_its_bytes() {
         software: true,
         max_binding_bytes: 134_217_728,
         memory_bytes: None,
+        features: vec![Feature::F16],
     };
     let lease = WorkLease {
         network: network(),

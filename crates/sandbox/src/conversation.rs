@@ -270,7 +270,7 @@ impl Conversation {
                 }
                 self.about(slice, || WorkerEvent::Checkpoint { slice, checkpoint })
             }
-            Reply::Done { slice, output, device_micros, pieces } => {
+            Reply::Done { slice, output, device_micros, upload_micros, download_micros, pieces } => {
                 if self.shape.as_ref().is_none_or(|shape| shape.output_bytes != output.len()) {
                     return Err(Violation::WrongSize { what: "result" });
                 }
@@ -278,6 +278,8 @@ impl Conversation {
                     slice,
                     output: output.into_vec(),
                     device: Duration::from_micros(device_micros),
+                    upload: Duration::from_micros(upload_micros),
+                    download: Duration::from_micros(download_micros),
                     pieces,
                 });
                 self.end(slice);
@@ -398,6 +400,7 @@ mod tests {
             device_id: 0,
             software: true,
             max_binding_bytes: 0,
+            features: Vec::new(),
             memory_bytes: None,
         };
         let none = Wall::None;
@@ -463,7 +466,14 @@ mod tests {
         let (program, _) = crate::measure::program(3);
         let output = vec![0; usize::try_from(program.output_bytes()).expect("small")];
         let output = serde_bytes::ByteBuf::from(output);
-        let done = Reply::Done { slice: SLICE, output, device_micros: 1, pieces: 1 };
+        let done = Reply::Done {
+            slice: SLICE,
+            output,
+            device_micros: 1,
+            upload_micros: 1,
+            download_micros: 1,
+            pieces: 1,
+        };
         assert!(matches!(conversation.hear(done, now), Ok(Heard::Event(WorkerEvent::Done { .. }))));
         assert_eq!(conversation.deadline(), None);
     }

@@ -112,7 +112,9 @@ pub fn program(repeat: u32) -> (Program, Vec<String>) {
             Buffer { name: "words".to_owned(), role: Role::Output, bytes: GROUPS * 64 * 4 },
         ],
         stages: vec![Stage { kernel: 0, bindings: vec![0, 1], groups: GROUPS, repeat }],
+        features: Vec::new(),
         cost: Cost {
+            memory_bytes: 2 << 20,
             operations: u64::from(GROUPS) * 64 * u64::from(ROUNDS) * u64::from(repeat) * 6,
             max_millis: 600_000,
         },

@@ -130,6 +130,10 @@ pub enum WorkerEvent {
         output: Vec<u8>,
         /// Time that the device was busy with it, as the worker says.
         device: Duration,
+        /// Time that inputs and state took to the device, as the worker says.
+        upload: Duration,
+        /// Time that the output took back, as the worker says.
+        download: Duration,
         /// Number of pieces, as the worker says.
         pieces: u32,
     },

@@ -14,7 +14,7 @@ use std::fmt;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use protocol::frames::{Fault, FaultCode};
 use protocol::id::Hash;
-use protocol::manifest::{MAX_MODULE_BYTES, Program, Validator as Comparison};
+use protocol::manifest::{Feature, MAX_MODULE_BYTES, Program, Validator as Comparison};
 
 /// Largest detail of a fault.
 const MAX_DETAIL_BYTES: usize = 2048;
@@ -73,14 +73,18 @@ pub(crate) fn admit(program: &Program, sources: &[String]) -> Result<Admitted, F
             "the number of sources is not that of the modules".to_owned(),
         ));
     }
-    let integers_only = matches!(program.validator, Comparison::Bitwise);
+    let integers_only = matches!(program.validator, Comparison::Bitwise | Comparison::Freivalds { .. });
+    let mut capabilities = Capabilities::empty();
+    if program.features.contains(&Feature::F16) {
+        capabilities |= Capabilities::SHADER_FLOAT16;
+    }
     let mut checked = Vec::with_capacity(sources.len());
     for (index, (module, source)) in program.modules.iter().zip(sources).enumerate() {
         if source.len() != module.bytes as usize || Hash::of(source.as_bytes()) != module.blob {
             let detail = format!("module {index} is not the source that the program names");
             return Err(fault(FaultCode::Manifest, detail));
         }
-        let module = check(source, integers_only)
+        let module = check(source, integers_only, capabilities)
             .map_err(|rejection| fault(FaultCode::Wgsl, format!("module {index}, {rejection}")))?;
         checked.push(module);
     }
@@ -93,7 +97,7 @@ pub(crate) fn admit(program: &Program, sources: &[String]) -> Result<Admitted, F
     Ok(Admitted { read_only })
 }
 
-fn check(source: &str, integers_only: bool) -> Result<Checked, Rejection> {
+fn check(source: &str, integers_only: bool, capabilities: Capabilities) -> Result<Checked, Rejection> {
     if source.len() > MAX_MODULE_BYTES as usize {
         return Err(Rejection::new("the source is too long"));
     }
@@ -103,12 +107,11 @@ fn check(source: &str, integers_only: bool) -> Result<Checked, Rejection> {
         message: error.message().to_owned(),
     })?;
     rules::check_size(&module, source)?;
-    // No capability is granted: no 64-bit or 16-bit numbers, no subgroups, no immediates, no binding arrays.
-    let info =
-        Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module).map_err(|error| {
-            let line = error.location(source).map_or(0, |at| at.line_number);
-            Rejection { line, message: with_causes(error.as_inner()) }
-        })?;
+    // Nothing else is granted: no 64-bit numbers, no subgroups, no immediates, no binding arrays.
+    let info = Validator::new(ValidationFlags::all(), capabilities).validate(&module).map_err(|error| {
+        let line = error.location(source).map_or(0, |at| at.line_number);
+        Rejection { line, message: with_causes(error.as_inner()) }
+    })?;
     rules::check_memory(&module, &info, source)?;
     if integers_only {
         rules::check_integers(&module, &info, source)?;
@@ -155,7 +158,8 @@ mod tests {
             kernels: vec![Kernel { module: 0, entry: "main".to_owned(), workgroup: [64, 1, 1] }],
             buffers: vec![buffer("numbers", Role::Input), buffer("sums", Role::Output)],
             stages: vec![Stage { kernel: 0, bindings: vec![0, 1], groups: 1, repeat: 1 }],
-            cost: Cost { operations: 1, max_millis: 1000 },
+            features: Vec::new(),
+            cost: Cost { operations: 1, memory_bytes: 512, max_millis: 1000 },
             validator,
         };
         (program, vec![source.to_owned()])

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use protocol::frames::{Adapter, Fault, FaultCode};
+use protocol::manifest::Feature;
 
 /// The adapter, able to open devices.
 pub(crate) struct Device {
@@ -23,6 +24,7 @@ pub(crate) struct Opened {
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
     pub(crate) limits: wgpu::Limits,
+    pub(crate) features: Vec<Feature>,
     pub(crate) faults: Faults,
 }
 
@@ -103,7 +105,8 @@ fn open_device(adapter: &wgpu::Adapter) -> Result<Opened, Fault> {
     let limits = adapter.limits();
     let wanted = wgpu::DeviceDescriptor {
         label: None,
-        required_features: wgpu::Features::empty(),
+        required_features: features(&adapter.features())
+            .fold(wgpu::Features::empty(), |all, (_, feature)| all | feature),
         required_limits: limits.clone(),
         experimental_features: wgpu::ExperimentalFeatures::disabled(),
         // The card belongs to its owner: take what the job needs, not large blocks in advance.
@@ -132,7 +135,13 @@ fn open_device(adapter: &wgpu::Adapter) -> Result<Opened, Fault> {
             losses.note(Fault { code: FaultCode::DeviceLost, detail: message });
         }
     });
-    Ok(Opened { device, queue, limits, faults })
+    Ok(Opened {
+        device,
+        queue,
+        limits,
+        features: features(&adapter.features()).map(|(f, _)| f).collect(),
+        faults,
+    })
 }
 
 fn describe(adapter: &wgpu::Adapter) -> Adapter {
@@ -155,7 +164,15 @@ fn describe(adapter: &wgpu::Adapter) -> Adapter {
         max_binding_bytes: adapter.limits().max_storage_buffer_binding_size,
         // The graphics library does not tell.
         memory_bytes: None,
+        features: features(&adapter.features()).map(|(feature, _)| feature).collect(),
     }
+}
+
+/// What of `offered` programs may ask for, in order.
+fn features(offered: &wgpu::Features) -> impl Iterator<Item = (Feature, wgpu::Features)> {
+    let known = [(Feature::F16, wgpu::Features::SHADER_F16)];
+    let offered = *offered;
+    known.into_iter().filter(move |(_, feature)| offered.contains(*feature))
 }
 
 fn is_software(info: &wgpu::AdapterInfo) -> bool {

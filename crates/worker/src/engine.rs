@@ -73,6 +73,7 @@ struct Slice {
     /// When the last piece left the device.
     idle_since: Instant,
     busy: Duration,
+    upload: Duration,
     pieces: u32,
     told_at: Instant,
 }
@@ -213,6 +214,7 @@ impl Engine {
             in_flight: VecDeque::new(),
             idle_since: now,
             busy: Duration::ZERO,
+            upload: Duration::ZERO,
             pieces: 0,
             told_at: now,
         };
@@ -399,7 +401,9 @@ impl Engine {
         }
         let job = self.job.as_ref().ok_or_else(no_program)?;
         let loaded = self.loaded.as_mut().ok_or_else(no_program)?;
+        let began = Instant::now();
         loaded.fill(&job.program, &slice.inputs, &slice.params, slice.kept.as_deref())?;
+        slice.upload += began.elapsed();
         slice.kept = None;
         slice.filled = true;
         slice.idle_since = Instant::now();
@@ -407,12 +411,17 @@ impl Engine {
     }
 
     fn tell_done(&self, slice: &Slice) -> Result<(), Fault> {
+        let began = Instant::now();
         let output = self.read(&[Role::Output])?.concat();
+        let download = began.elapsed();
         self.gate.leave();
+        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         say(&Reply::Done {
             slice: slice.id,
             output: serde_bytes::ByteBuf::from(output),
-            device_micros: u64::try_from(slice.busy.as_micros()).unwrap_or(u64::MAX),
+            device_micros: micros(slice.busy),
+            upload_micros: micros(slice.upload),
+            download_micros: micros(download),
             pieces: slice.pieces,
         });
         Ok(())

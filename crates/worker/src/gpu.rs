@@ -50,6 +50,10 @@ impl Loaded {
         admitted: &Admitted,
     ) -> Result<Self, Fault> {
         let device = &opened.device;
+        if let Some(feature) = program.features.iter().find(|feature| !opened.features.contains(feature)) {
+            let detail = format!("this device does not offer {feature:?}");
+            return Err(Fault { code: FaultCode::Interface, detail });
+        }
         let largest = opened.limits.max_storage_buffer_binding_size.min(opened.limits.max_buffer_size);
         if let Some(buffer) = program.buffers.iter().find(|b| u64::from(b.bytes) > largest) {
             let detail =

@@ -73,7 +73,7 @@ pub(crate) fn test(full: bool, only: Option<&str>) -> Result<ExitCode> {
 /// programs, the quick crates first.
 fn build() -> Result<Vec<TestProgram>> {
     let mut child = cargo()
-        .args(["build", "--workspace", "--bins", "--tests", "--locked"])
+        .args(["build", "--workspace", "--lib", "--bins", "--tests", "--locked"])
         .args(["--message-format", "json-render-diagnostics"])
         .stdout(Stdio::piped())
         .spawn()

@@ -84,7 +84,8 @@ fn program() -> Arc<Program> {
             Buffer { name: "out".to_owned(), role: Role::Output, bytes: 8 },
         ],
         stages: vec![Stage { kernel: 0, bindings: vec![0, 1], groups: 1, repeat: 1 }],
-        cost: Cost { operations: 1, max_millis: 1000 },
+        features: Vec::new(),
+        cost: Cost { operations: 1, memory_bytes: 1 << 20, max_millis: 1000 },
         validator: Validator::Bitwise,
     })
 }
@@ -98,6 +99,7 @@ fn adapter() -> Adapter {
         device_id: 1,
         software: false,
         max_binding_bytes: 1 << 27,
+        features: Vec::new(),
         memory_bytes: None,
     }
 }

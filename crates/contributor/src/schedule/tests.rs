@@ -26,7 +26,8 @@ fn program() -> Arc<Program> {
             Buffer { name: "out".to_owned(), role: Role::Output, bytes: 8 },
         ],
         stages: vec![ProgramStage { kernel: 0, bindings: vec![0, 1], groups: 1, repeat: 1 }],
-        cost: Cost { operations: 1, max_millis: 1000 },
+        features: Vec::new(),
+        cost: Cost { operations: 1, memory_bytes: 1 << 20, max_millis: 1000 },
         validator: Validator::Bitwise,
     })
 }
@@ -40,6 +41,7 @@ fn adapter(software: bool) -> Adapter {
         device_id: 1,
         software,
         max_binding_bytes: 1 << 27,
+        features: Vec::new(),
         memory_bytes: None,
     }
 }

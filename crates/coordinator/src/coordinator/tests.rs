@@ -119,6 +119,7 @@ impl Scene {
                     device_id: 1,
                     software: false,
                     max_binding_bytes: 1,
+                    features: Vec::new(),
                     memory_bytes: None,
                 },
             };
@@ -217,7 +218,8 @@ fn manifest(blobs: &Blobs, network: NetworkId, units: usize) -> Signed<Manifest>
             Buffer { name: "out".into(), role: Role::Output, bytes: 4 },
         ],
         stages: vec![Stage { kernel: 0, bindings: vec![0, 1], groups: 1, repeat: 1 }],
-        cost: Cost { operations: 1, max_millis: 1000 },
+        features: Vec::new(),
+        cost: Cost { operations: 1, memory_bytes: 1 << 20, max_millis: 1000 },
         validator: Validator::Bitwise,
     };
     let envelope = key(2).sign(&network, body.clone()).envelope().to_bytes();

@@ -376,7 +376,8 @@ impl World {
                 Buffer { name: "out".into(), role: Role::Output, bytes: 64 },
             ],
             stages: vec![Stage { kernel: 0, bindings: vec![0, 1, 2], groups: 1, repeat: 1 }],
-            cost: Cost { operations: 1, max_millis: 1000 },
+            features: Vec::new(),
+            cost: Cost { operations: 1, memory_bytes: 1 << 20, max_millis: 1000 },
             validator: Validator::Bitwise,
         };
         let signed = key(2).sign(&self.network, program.clone()).envelope().to_bytes();
@@ -482,6 +483,7 @@ impl Device {
                 device_id: 1,
                 software: true,
                 max_binding_bytes: 1 << 27,
+                features: Vec::new(),
                 memory_bytes: None,
             },
         }

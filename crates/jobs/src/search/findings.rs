@@ -60,7 +60,7 @@ impl<'a> Findings<'a> {
         if manifest.body.family != Family::SignalSearch {
             return Err(NotesError::NotASearch);
         }
-        let notes: Notes = serde_json::from_str(&manifest.notes)?;
+        let notes = Notes::read(&manifest.notes)?;
         Ok(Self { manifest, notes, slices: BTreeMap::new() })
     }
 

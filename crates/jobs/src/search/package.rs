@@ -6,19 +6,17 @@
 
 use std::collections::BTreeMap;
 
-use protocol::id::{Hash, JobId, NetworkId, PublisherId};
-use protocol::manifest::{
-    CheckError, InputRange, MIN_VECTORS, Manifest, Program, SLICES_PER_UNIT, SlicePlan, UnitPlan, Vector,
-};
-use protocol::sign::{Key, Signed};
+use protocol::id::Hash;
+use protocol::manifest::{CheckError, InputRange, SLICES_PER_UNIT, SlicePlan};
 use protocol::units::BaseUnits;
 use serde::{Deserialize, Serialize};
 
 use super::head::{SliceError, SliceHead};
 use super::{MAX_SHIFT, MAX_SPECTRA, Shape, native};
+use crate::blob;
+use crate::package::{Package, deal, known_answers, shuffled};
 use crate::quantise::{FlatRecording, Quantiser};
 use crate::recording::Recording;
-use crate::{Blob, blob};
 
 /// How a recording is to be searched.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,36 +52,6 @@ impl Default for Options {
     }
 }
 
-/// A job before its signature.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Package {
-    /// What contributors see.
-    pub program: Program,
-    /// WGSL sources in the order of the program's modules.
-    pub sources: Vec<String>,
-    /// The units, for publisher and coordinator.
-    pub units: Vec<UnitPlan>,
-    /// Known answers from the native kernel.
-    pub vectors: Vec<Vector>,
-    /// What is needed to read the results.
-    pub notes: Notes,
-    /// What one accepted slice pays.
-    pub price_per_slice: BaseUnits,
-    /// Every blob that the manifest names: slice inputs and WGSL sources, each once.
-    pub blobs: Vec<Blob>,
-}
-
-/// A job as it is published.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignedPackage {
-    /// The program with its signature.
-    pub program: Signed<Program>,
-    /// The manifest with its signature; names the program's envelope.
-    pub manifest: Signed<Manifest>,
-    /// Content address of the manifest's envelope.
-    pub job: JobId,
-}
-
 /// What a reader of the results has to know; JSON in the manifest's notes, never shown to contributors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notes {
@@ -116,6 +84,18 @@ pub struct Notes {
 }
 
 impl Notes {
+    /// Reads the notes of a search's manifest.
+    ///
+    /// # Errors
+    /// What the JSON lacks.
+    pub fn read(notes: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(notes)
+    }
+
+    fn write(&self) -> String {
+        serde_json::to_string(self).expect("numbers and one text always have a JSON form")
+    }
+
     /// S/N of a sum: (sum - median) / (median - 15.87th percentile), both of sums without drift.
     pub fn snr_of(&self, sum: u32) -> f64 {
         (f64::from(sum) - f64::from(self.median_sum)) / f64::from(self.spread_sum)
@@ -209,55 +189,24 @@ pub fn package(recording: &Recording, options: &Options) -> Result<Package, Pack
         blobs.insert(hash, bytes);
         slices.push(SlicePlan { inputs: vec![whole], params: slice_head.to_words() });
     }
-    let units: Vec<UnitPlan> =
-        slices.chunks(SLICES_PER_UNIT).map(|slices| UnitPlan { slices: slices.to_vec() }).collect();
-    let vectors = vectors(&units, &blobs)?;
-
+    let units = deal(slices);
+    let vectors = known_answers(&units, |plan| {
+        native::reference(&blobs[&plan.inputs[0].blob], &plan.params).map_err(PackageError::from)
+    })?;
     let program = shape.program(&options.title, &options.purpose);
     let sources = shape.sources();
     blobs.extend(sources.iter().map(|source| blob(source.clone().into_bytes())));
-    let blobs = blobs.into_iter().collect();
-    let price_per_slice = options.price_per_slice;
-    let package = Package { program, sources, units, vectors, notes, price_per_slice, blobs };
-    package.manifest(PublisherId([0; 32]), Hash([0; 32])).check()?;
+    let package = Package {
+        program,
+        sources,
+        units,
+        vectors,
+        notes: notes.write(),
+        price_per_slice: options.price_per_slice,
+        blobs: blobs.into_iter().collect(),
+    };
+    package.check()?;
     Ok(package)
-}
-
-impl Package {
-    /// The manifest for `publisher`; `program` is the content address of the program's signed envelope.
-    pub fn manifest(&self, publisher: PublisherId, program: Hash) -> Manifest {
-        Manifest {
-            publisher,
-            program,
-            body: self.program.clone(),
-            units: self.units.clone(),
-            price_per_slice: self.price_per_slice,
-            vectors: self.vectors.clone(),
-            notes: serde_json::to_string(&self.notes).expect("numbers and one text always have a JSON form"),
-        }
-    }
-
-    /// Signs program and manifest. Signatures are deterministic: the same package, key and network give the same job.
-    pub fn sign(&self, key: &Key, network: &NetworkId) -> SignedPackage {
-        let program = key.sign(network, self.program.clone());
-        let address = Hash::of(&program.envelope().to_bytes());
-        let manifest = key.sign(network, self.manifest(key.publisher(), address));
-        let job = JobId(Hash::of(&manifest.envelope().to_bytes()).0);
-        SignedPackage { program, manifest, job }
-    }
-
-    /// The input of a slice, one byte string per input buffer; `None` when the package does not hold it.
-    pub fn inputs(&self, plan: &SlicePlan) -> Option<Vec<Vec<u8>>> {
-        plan.inputs
-            .iter()
-            .map(|range| {
-                let at = self.blobs.binary_search_by_key(&range.blob, |(hash, _)| *hash).ok()?;
-                let from = usize::try_from(range.offset_bytes).ok()?;
-                let until = from.checked_add(range.bytes as usize)?;
-                self.blobs[at].1.get(from..until).map(<[u8]>::to_vec)
-            })
-            .collect()
-    }
 }
 
 fn shape(recording: &Recording, options: &Options) -> Result<Shape, PackageError> {
@@ -327,34 +276,4 @@ fn cut(levels: &[u16], channels: u32, head: &SliceHead) -> Vec<u8> {
         }
     }
     bytes
-}
-
-/// The tiles 0..`n` in an order drawn from `seed` (Fisher-Yates on a BLAKE3 stream).
-fn shuffled(n: u32, seed: &[u8; 32]) -> Vec<u32> {
-    let mut stream = blake3::Hasher::new_derive_key("hearth jobs 2026 order of the slices of a search")
-        .update(seed)
-        .finalize_xof();
-    let mut tiles: Vec<u32> = (0..n).collect();
-    for i in (1..tiles.len()).rev() {
-        let mut word = [0; 8];
-        stream.fill(&mut word);
-        let drawn = (u128::from(u64::from_le_bytes(word)) * (i as u128 + 1)) >> 64;
-        tiles.swap(i, drawn as usize);
-    }
-    tiles
-}
-
-/// Known answers, evenly spread over the job: at least eight, one per unit up to 64.
-fn vectors(units: &[UnitPlan], blobs: &BTreeMap<Hash, Vec<u8>>) -> Result<Vec<Vector>, PackageError> {
-    let slices: Vec<&SlicePlan> = units.iter().flat_map(|unit| &unit.slices).collect();
-    let count = units.len().clamp(MIN_VECTORS, 64);
-    (0..count)
-        .map(|i| {
-            let at = i * slices.len() / count;
-            let plan = slices[at];
-            let output = native::reference(&blobs[&plan.inputs[0].blob], &plan.params)?;
-            let (unit, slice) = ((at / SLICES_PER_UNIT) as u32, (at % SLICES_PER_UNIT) as u32);
-            Ok(Vector { unit, slice, digest: Hash::of(&output) })
-        })
-        .collect()
 }

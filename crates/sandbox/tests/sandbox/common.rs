@@ -81,6 +81,7 @@ pub(crate) fn program(
     repeat: u32,
 ) -> (Program, Vec<String>) {
     let bindings = (0..buffers.len() as u16).collect();
+    let memory_bytes = buffers.iter().map(|b| u64::from(b.bytes)).sum();
     let program = Program {
         format: 1,
         title: "Test".to_owned(),
@@ -90,7 +91,8 @@ pub(crate) fn program(
         kernels: vec![Kernel { module: 0, entry: "main".to_owned(), workgroup: [64, 1, 1] }],
         buffers,
         stages: vec![Stage { kernel: 0, bindings, groups, repeat }],
-        cost: Cost { operations: 1, max_millis: 60_000 },
+        features: Vec::new(),
+        cost: Cost { operations: 1, memory_bytes, max_millis: 60_000 },
         validator: Validator::Bitwise,
     };
     program.check().expect("the tests' programs are well-formed");

@@ -111,6 +111,7 @@ fn ready() -> Reply {
             device_id: 0,
             software: true,
             max_binding_bytes: 0,
+            features: Vec::new(),
             memory_bytes: None,
         },
         confinement: Confinement {
@@ -212,7 +213,14 @@ async fn the_last_words_on_stderr_are_kept_and_bounded() {
 async fn answers_that_nobody_asked_for_end_the_worker() {
     let _one = ONE.lock().await;
     let slice = SliceId([1; 32]);
-    let done = Reply::Done { slice, output: serde_bytes::ByteBuf::new(), device_micros: 0, pieces: 0 };
+    let done = Reply::Done {
+        slice,
+        output: serde_bytes::ByteBuf::new(),
+        device_micros: 0,
+        upload_micros: 0,
+        download_micros: 0,
+        pieces: 0,
+    };
     for reply in [Reply::Loaded, ready(), Reply::Yielded { micros: 0 }, done] {
         let (_folder, spawn) = Liar::ready().says(&reply).spawn();
         let mut worker = started(&spawn).await;
@@ -231,6 +239,8 @@ async fn a_result_of_another_slice_or_size_is_not_believed() {
         slice: SliceId([slice; 32]),
         output: serde_bytes::ByteBuf::from(vec![0; bytes]),
         device_micros: 1,
+        upload_micros: 1,
+        download_micros: 1,
         pieces: 1,
     };
     for (reply, expected) in [
@@ -251,6 +261,8 @@ async fn a_frame_larger_than_the_program_allows_is_not_read() {
         slice: SliceId([1; 32]),
         output: serde_bytes::ByteBuf::from(vec![0; 64 << 20]),
         device_micros: 1,
+        upload_micros: 1,
+        download_micros: 1,
         pieces: 1,
     };
     let (_folder, spawn) = Liar::running().says(&huge).spawn();

@@ -35,7 +35,11 @@ max_binding_bytes: number,
 /**
  * Device memory in bytes where the driver tells.
  */
-memory_bytes: number | null, };
+memory_bytes: number | null, 
+/**
+ * What programs may ask of it, in order.
+ */
+features: Array<Feature>, };
 
 /**
  * What comes back.
@@ -407,7 +411,12 @@ export type ExportFormat = "csv" | "json";
 /**
  * What kind of work it is; the app has a picture for some kinds.
  */
-export type Family = "signal_search" | "benchmark" | "conformance" | "other";
+export type Family = "signal_search" | "benchmark" | "conformance" | "rendering" | "matrix_product" | "other";
+
+/**
+ * What a program may ask of a device.
+ */
+export type Feature = "f16";
 
 /**
  * A found line.
