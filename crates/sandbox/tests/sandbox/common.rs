@@ -22,7 +22,8 @@ const LAVAPIPE: [&str; 3] = [
 pub(crate) const LOAD_WITHIN: Duration = Duration::from_secs(30);
 
 /// One part in twenty of the device's time: the slice lasts long enough to be suspended in its middle.
-pub(crate) const SLOW: Pace = Pace { piece_micros: 2000, in_flight: 1, duty_percent: 5 };
+pub(crate) const SLOW: Pace =
+    Pace { piece_micros: 2000, longest_micros: 2000, in_flight: 1, duty_percent: 5 };
 
 /// The worker program.
 pub(crate) fn worker_path() -> PathBuf {
