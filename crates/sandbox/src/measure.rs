@@ -26,7 +26,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         return;
     }
     var word = words[at] ^ (at * 2654435769u + piece.y);
-    for (var i = 0u; i < params[0]; i += 1u) {
+    for (var i = 0u; i < min(params[0], 1000u); i += 1u) {
         word = word * 747796405u + 2891336453u;
         word = ((word >> ((word >> 28u) + 4u)) ^ word) * 277803737u;
     }
