@@ -13,6 +13,7 @@ pub mod package;
 pub mod product;
 pub mod quantise;
 pub mod recording;
+pub mod rendering;
 pub mod search;
 pub mod synthetic;
 
