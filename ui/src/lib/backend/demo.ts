@@ -76,7 +76,7 @@ export const benchmark: Benchmark = {
   running: null, permille: 1000, finished_at: NOW - HOUR,
   adapter: {
     name: 'NVIDIA GeForce RTX 3060', backend: 'vulkan', driver: 'nvidia 570.86', vendor_id: 0x10de, device_id: 0x2503,
-    software: false, max_binding_bytes: 2_147_483_648, memory_bytes: 12_884_901_888,
+    software: false, max_binding_bytes: 2_147_483_648, memory_bytes: 12_884_901_888, features: ['f16'],
   },
   float_gops: 12_740, integer_gops: 6_380, memory_gbytes: 332, rtt_millis: 18.4, up_bits_per_s: 18_000_000,
   down_bits_per_s: 94_000_000, error: null,
