@@ -191,7 +191,8 @@ export interface Scene {
 export function statusAt(family: Work['family'], state: State = 'sharing'): Status {
   const status = sampleStatus(state);
   if (!status.work) return status;
-  return { ...status, work: { ...status.work, family, title: family, publisher: 'Kiln Studio', slices_done: 29, hits: [] } };
+  const purpose = 'Work of this family, for somebody who pays for it.';
+  return { ...status, work: { ...status.work, family, title: family, purpose, publisher: 'Kiln Studio', slices_done: 29, hits: [] } };
 }
 
 /**
