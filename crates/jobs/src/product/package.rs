@@ -85,7 +85,7 @@ pub(super) struct Notes {
     pub(super) shape: Shape,
     pub(super) rows: u32,
     pub(super) columns: u32,
-    /// Block of each slice, unit after unit: blocks are counted row by row.
+    /// From which the order of the slices was drawn; the blocks themselves are counted row by row.
     pub(super) order_seed: [u8; 32],
 }
 

@@ -170,6 +170,11 @@ impl Order {
 }
 
 impl Paid {
+    /// The hits of a search, the strongest first.
+    pub(super) fn hits(&self) -> Result<Vec<jobs::search::Hit>, Trouble> {
+        Ok(self.runtime.block_on(self.publisher.hits(&self.signed))?)
+    }
+
     /// Hands every result to `take` with its unit and slice.
     pub(super) fn results<T>(
         &self,

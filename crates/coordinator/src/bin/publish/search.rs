@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use coordinator::publishing::{self, PublishError};
+use coordinator::publishing;
 use jobs::package::Package;
 use jobs::recording::Recording;
-use jobs::search::{Findings, Hit, Options, package};
+use jobs::search::{Hit, Options, package};
 
 use crate::Trouble;
 use crate::order::{Order, say_ready};
@@ -34,9 +34,7 @@ pub(super) fn search(arguments: &SearchArguments) -> Result<(), Trouble> {
     let mut package = packaged(arguments)?;
     if !order.local {
         let Some(paid) = order.pay(&mut package)? else { return Ok(()) };
-        let mut findings = Findings::new(paid.signed.manifest.message()).map_err(PublishError::from)?;
-        paid.results(|unit, slice, output| findings.add(unit, slice, output).map_err(PublishError::from))?;
-        return print_hits(&findings.hits(), &serde_json::to_value(&paid.progress)?, order.json);
+        return print_hits(&paid.hits()?, &serde_json::to_value(&paid.progress)?, order.json);
     }
     let started = std::time::Instant::now();
     let hits = publishing::search_here(&package, &order.spawn()?, say_ready, |progress| {
