@@ -234,8 +234,8 @@ fn picture() -> Value {
                 "levels": levels, "hit": index == 30 || index == 15})
         })
         .collect();
-    json!({"columns": columns, "rows": rows, "levels": base64(&cells), "left_hz": 8_419_296_500_u64,
-        "right_hz": 8_419_297_500_u64, "span_millis": 292_000,
+    json!({"kind": "waterfall", "columns": columns, "rows": rows, "levels": base64(&cells),
+        "left_hz": 8_419_296_500_u64, "right_hz": 8_419_297_500_u64, "span_millis": 292_000,
         "mark": {"hit": {"frequency_hz": 8_419_297_028_u64, "drift_micro_hz_s": -373_000, "snr_milli": 245_700},
             "first_column": 186, "last_column": 148},
         "searched": searched})

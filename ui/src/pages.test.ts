@@ -1,7 +1,7 @@
 import { cleanup, fireEvent, render, screen, waitFor } from '@testing-library/svelte';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import App from './App.svelte';
-import { Demo, sampleReason, sampleStatus, sampleWallet, type Scene } from './lib/backend/demo';
+import { Demo, sampleImage, samplePicture, sampleReason, sampleStatus, sampleWallet, statusAt, type Scene } from './lib/backend/demo';
 import { Present } from './lib/present.svelte';
 
 // happy-dom has no layout and draws nothing; the page must stand without both.
@@ -31,6 +31,27 @@ describe('Home', () => {
     expect((await at('today')).textContent).toContain('+0.1840 EMBER');
     expect((await at('slices')).textContent).toBe('41 of 64 slices searched');
     expect((await at('found')).textContent).toContain('246 times above the noise');
+  });
+
+  it('shows the image that a rendering makes, and says what is there of it', async () => {
+    open({ status: statusAt('rendering'), picture: { kind: 'image', ...sampleImage(29) } });
+    expect((await at('work-purpose')).textContent).toBe('Computing a picture, tile by tile');
+    expect((await at('tiles')).textContent).toBe('29 of 64 tiles from this home');
+    expect(screen.getByRole('img').getAttribute('aria-label')).toContain('512 by 512 pixels');
+    await fireEvent.click(await at('job-facts'));
+    expect((await at('facts')).textContent).toContain('rendering');
+    expect((await at('tiles')).textContent).toBe('29 of 64 tiles from this home');
+  });
+
+  it('never shows the picture of other work', async () => {
+    open({ status: statusAt('rendering'), picture: { kind: 'waterfall', ...samplePicture() } });
+    expect((await at('picture')).textContent).toBe('The picture appears with the first finished tile.');
+  });
+
+  it('says in a sentence that a matrix product has no picture', async () => {
+    open({ status: statusAt('matrix_product'), picture: null });
+    expect((await at('no-picture')).textContent).toContain('29 of 64 blocks are done');
+    expect(screen.queryByTestId('picture')).toBeNull();
   });
 
   it('snoozes at once and offers to resume', async () => {

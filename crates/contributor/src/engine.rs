@@ -32,6 +32,7 @@ use crate::store::{Store, StoreError};
 mod calendar;
 mod client;
 mod desk;
+mod drawing;
 mod keeper;
 mod state;
 #[cfg(test)]

@@ -572,9 +572,38 @@ pub struct HitView {
     pub snr_milli: u64,
 }
 
-/// A picture of the slice at hand: levels of a waterfall, and a spectrum of what has been searched.
+/// A picture of the present work, of the kind that fits its family.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
-pub struct Picture {
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Picture {
+    /// Of a signal search: the slice at hand.
+    Waterfall(Waterfall),
+    /// Of a rendering: what is there of the image.
+    Image(Image),
+}
+
+/// An image that grows while its tiles are computed, small enough to be sent after each of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Image {
+    /// Columns of this copy, at most 256.
+    pub columns: u16,
+    /// Rows of this copy, at most 256.
+    pub rows: u16,
+    /// Red, green, blue and opacity of each pixel, row by row, base64. What this home has not computed is transparent.
+    pub rgba: String,
+    /// Pixels across of the image itself.
+    pub width: u32,
+    /// Pixels down of the image itself.
+    pub height: u32,
+    /// Tiles that this home has computed.
+    pub tiles_done: u32,
+    /// Tiles of the image; other homes compute the rest.
+    pub tiles_total: u32,
+}
+
+/// The slice of a search at hand as levels, and a spectrum of what has been searched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Waterfall {
     /// Columns: frequency, left to right ascending.
     pub columns: u16,
     /// Rows: one per spectrum, first on top.
@@ -595,7 +624,7 @@ pub struct Picture {
     pub searched: Vec<SearchedSlice>,
 }
 
-/// A found line in the picture.
+/// A found line in a waterfall.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct Mark {
     /// The line.

@@ -12,7 +12,7 @@ use protocol::frames::{Checkpoint, Confinement};
 use protocol::id::{CoordinatorId, DeviceId, Hash, LeaseId, NetworkId, SliceId};
 use protocol::local::{
     Benchmark, ErrorCode, Notice, Picture, Preferences, Reason, ReasonCode, SearchedSlice, SentToday, Status,
-    Work,
+    Waterfall, Work,
 };
 use protocol::manifest::Program;
 use protocol::profile::Profile;
@@ -23,7 +23,8 @@ use protocol::work::SliceRef;
 
 use super::calendar::{date, local_hour, midnight};
 use super::client::Request;
-use super::keeper::{Drawn, StoreAsk, StoreNews};
+use super::drawing::Drawn;
+use super::keeper::{StoreAsk, StoreNews};
 use crate::benchmark::BenchProgress;
 use crate::earnings::{self, Prices, Token};
 use crate::journal::{JournalRow, ReadJournalError, Sums};
@@ -133,7 +134,7 @@ pub(super) struct State {
     pub(super) hits: BTreeMap<SliceId, Vec<protocol::local::HitView>>,
     pub(super) searched: BTreeMap<SliceId, SearchedSlice>,
     /// The window round the latest line of this bundle. It stays in view while slices without a line go by.
-    pub(super) found: Option<Picture>,
+    pub(super) found: Option<Waterfall>,
     pub(super) days: BTreeMap<String, DayWork>,
     pub(super) yields_micros: Vec<u64>,
     pub(super) computing_since: Option<UnixMillis>,
@@ -534,13 +535,18 @@ impl State {
             self.searched.insert(slice, searched);
             self.hits.insert(slice, hits);
         }
-        let mut all: Vec<SearchedSlice> = self.searched.values().cloned().collect();
-        all.sort_by_key(|slice| slice.left_hz);
-        if picture.mark.is_some() {
-            self.found = Some(picture.clone());
-        }
-        let mut shown = self.found.clone().unwrap_or(picture);
-        shown.searched = all;
+        let shown = match picture {
+            Picture::Image(image) => Picture::Image(image),
+            Picture::Waterfall(waterfall) => {
+                if waterfall.mark.is_some() {
+                    self.found = Some(waterfall.clone());
+                }
+                let mut shown = self.found.clone().unwrap_or(waterfall);
+                shown.searched = self.searched.values().cloned().collect();
+                shown.searched.sort_by_key(|slice| slice.left_hz);
+                Picture::Waterfall(shown)
+            }
+        };
         effects.push(Effect::ShowPicture(Some(Box::new(shown))));
     }
 

@@ -436,6 +436,39 @@ drift_micro_hz_s: number,
 snr_milli: number, };
 
 /**
+ * An image that grows while its tiles are computed, small enough to be sent after each of them.
+ */
+export type Image = { 
+/**
+ * Columns of this copy, at most 256.
+ */
+columns: number, 
+/**
+ * Rows of this copy, at most 256.
+ */
+rows: number, 
+/**
+ * Red, green, blue and opacity of each pixel, row by row, base64. What this home has not computed is transparent.
+ */
+rgba: string, 
+/**
+ * Pixels across of the image itself.
+ */
+width: number, 
+/**
+ * Pixels down of the image itself.
+ */
+height: number, 
+/**
+ * Tiles that this home has computed.
+ */
+tiles_done: number, 
+/**
+ * Tiles of the image; other homes compute the rest.
+ */
+tiles_total: number, };
+
+/**
  * A failure that a person can act on; the page has a sentence for each code.
  */
 export type LocalError = { 
@@ -449,7 +482,7 @@ code: ErrorCode,
 detail: string, };
 
 /**
- * A found line in the picture.
+ * A found line in a waterfall.
  */
 export type Mark = { 
 /**
@@ -509,41 +542,9 @@ at: UnixMillis,
 detail: string, };
 
 /**
- * A picture of the slice at hand: levels of a waterfall, and a spectrum of what has been searched.
+ * A picture of the present work, of the kind that fits its family.
  */
-export type Picture = { 
-/**
- * Columns: frequency, left to right ascending.
- */
-columns: number, 
-/**
- * Rows: one per spectrum, first on top.
- */
-rows: number, 
-/**
- * `rows * columns` levels, 0 to 255, base64.
- */
-levels: string, 
-/**
- * Frequency of the left edge in Hz.
- */
-left_hz: number, 
-/**
- * Frequency of the right edge in Hz.
- */
-right_hz: number, 
-/**
- * Time from the first to the last row in milliseconds.
- */
-span_millis: number, 
-/**
- * The line found in this window, with its columns in the first and last row.
- */
-mark: Mark | null, 
-/**
- * One entry per finished slice of the bundle.
- */
-searched: Array<SearchedSlice>, };
+export type Picture = { "kind": "waterfall" } & Waterfall | { "kind": "image" } & Image;
 
 /**
  * The owner's rules. Every change takes effect at once.
@@ -1092,6 +1093,43 @@ withdrawals: Array<WithdrawalView>,
  * Why the balance is missing.
  */
 error: LocalError | null, };
+
+/**
+ * The slice of a search at hand as levels, and a spectrum of what has been searched.
+ */
+export type Waterfall = { 
+/**
+ * Columns: frequency, left to right ascending.
+ */
+columns: number, 
+/**
+ * Rows: one per spectrum, first on top.
+ */
+rows: number, 
+/**
+ * `rows * columns` levels, 0 to 255, base64.
+ */
+levels: string, 
+/**
+ * Frequency of the left edge in Hz.
+ */
+left_hz: number, 
+/**
+ * Frequency of the right edge in Hz.
+ */
+right_hz: number, 
+/**
+ * Time from the first to the last row in milliseconds.
+ */
+span_millis: number, 
+/**
+ * The line found in this window, with its columns in the first and last row.
+ */
+mark: Mark | null, 
+/**
+ * One entry per finished slice of the bundle.
+ */
+searched: Array<SearchedSlice>, };
 
 /**
  * Where a withdrawal stands.
