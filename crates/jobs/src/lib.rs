@@ -10,6 +10,7 @@ pub mod benchmark;
 pub mod conformance;
 pub mod local;
 pub mod package;
+pub mod product;
 pub mod quantise;
 pub mod recording;
 pub mod search;
