@@ -99,6 +99,7 @@ impl Cheat {
                 memory_bytes: None,
                 features: Vec::new(),
             },
+            answers: None,
         };
         let _: Enrolled = self.post("enroll", enroll).await;
         let lease = loop {

@@ -122,6 +122,7 @@ impl Scene {
                     features: Vec::new(),
                     memory_bytes: None,
                 },
+                answers: None,
             };
             scene.coordinator.enroll(device(10 + n), &hello, &[n; 32]).expect("a first word");
         }

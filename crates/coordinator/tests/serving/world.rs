@@ -486,6 +486,7 @@ impl Device {
                 features: Vec::new(),
                 memory_bytes: None,
             },
+            answers: None,
         }
     }
 
