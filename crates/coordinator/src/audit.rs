@@ -5,6 +5,7 @@
 //! is wrong when the trusted verifier's own output differs from it, never because two contributors disagree.
 
 mod agreement;
+pub mod classes;
 
 use protocol::id::{Hash, UnitId};
 use protocol::manifest::Validator;
@@ -110,6 +111,11 @@ pub fn fault(wrong: u32) -> Fault {
     if wrong >= HARD_HITS { Fault::Hard } else { Fault::Soft }
 }
 
+/// Whether a device with so many faults, and with so many wrong slices in each bundle it is to blame for, is out.
+pub fn suspends(faults: u32, bundles: &[u32]) -> bool {
+    faults >= SOFT_FAULTS || bundles.iter().any(|&wrong| fault(wrong) == Fault::Hard)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -187,6 +193,13 @@ mod tests {
         check(b"true", Some(b"lie!"), (false, true));
         check(b"lie!", Some(b"true"), (true, false));
         check(b"lie!", Some(b"lies"), (true, true));
+    }
+
+    #[test]
+    fn two_soft_faults_or_a_hard_one_suspend() {
+        assert!(!suspends(0, &[]) && !suspends(1, &[2]));
+        assert!(suspends(2, &[1, 1]));
+        assert!(suspends(1, &[3]), "a hard fault stays one when others are taken back");
     }
 
     #[test]
