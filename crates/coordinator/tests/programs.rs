@@ -40,6 +40,13 @@ fn help_is_there_and_unknown_flags_are_named() {
 }
 
 #[test]
+fn taking_a_hold_off_founds_no_coordinator_where_there_is_none() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    check(&coordinator(&["unblock", "ab", "cd", "--data", text(folder.path())]), 2, "open the database");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 0, "nothing was made");
+}
+
+#[test]
 fn a_recording_that_is_missing_truncated_or_none_is_told_apart() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let path = folder.path().join("a.fil");

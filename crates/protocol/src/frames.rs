@@ -185,6 +185,45 @@ pub struct Adapter {
     pub features: Vec<Feature>,
 }
 
+/// What decides how a device computes: devices of one class run the same compiler for the same chip. A new driver is a new
+/// class, because every driver can bring a fault of its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Class {
+    /// [`Adapter::backend`].
+    pub backend: String,
+    /// [`Adapter::vendor_id`].
+    pub vendor_id: u32,
+    /// [`Adapter::device_id`].
+    pub device_id: u32,
+    /// [`Adapter::driver`], whole.
+    pub driver: String,
+}
+
+impl Class {
+    /// The hash of its canonical bytes: what it goes by in a store and on a command line.
+    pub fn hash(&self) -> Hash {
+        Hash::of(&cbor::encode(self))
+    }
+}
+
+impl std::fmt::Display for Class {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {:04x}:{:04x} {}", self.backend, self.vendor_id, self.device_id, self.driver)
+    }
+}
+
+impl Adapter {
+    /// The class that its results are judged in.
+    pub fn class(&self) -> Class {
+        Class {
+            backend: self.backend.clone(),
+            vendor_id: self.vendor_id,
+            device_id: self.device_id,
+            driver: self.driver.clone(),
+        }
+    }
+}
+
 /// Which walls stand around a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 pub struct Confinement {
@@ -318,4 +357,36 @@ pub fn read_reply(reader: &mut impl std::io::Read, limit_bytes: usize) -> Result
 /// The digest of a slice's output: what a contributor commits to.
 pub fn output_digest(output: &[u8]) -> Hash {
     Hash::of(output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_is_the_chip_and_its_whole_driver_and_nothing_else() {
+        let adapter = Adapter {
+            name: "card".to_owned(),
+            backend: "vulkan".to_owned(),
+            driver: "maker 550.54".to_owned(),
+            vendor_id: 0x10de,
+            device_id: 0x2504,
+            software: false,
+            max_binding_bytes: 1 << 27,
+            memory_bytes: None,
+            features: Vec::new(),
+        };
+        let class = adapter.class();
+        assert_eq!(class.to_string(), "vulkan 10de:2504 maker 550.54");
+        let same = Adapter { name: "card (2)".to_owned(), memory_bytes: Some(1), ..adapter.clone() };
+        assert_eq!(same.class().hash(), class.hash(), "a second card of the same kind computes alike");
+        for other in [
+            Adapter { driver: "maker 550.55".to_owned(), ..adapter.clone() },
+            Adapter { backend: "dx12".to_owned(), ..adapter.clone() },
+            Adapter { vendor_id: 1, ..adapter.clone() },
+            Adapter { device_id: 1, ..adapter },
+        ] {
+            assert_ne!(other.class().hash(), class.hash(), "{} is another class", other.class());
+        }
+    }
 }

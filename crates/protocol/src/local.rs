@@ -470,6 +470,8 @@ pub enum ReasonCode {
     SoftwareDriver,
     /// The worker failed again and again.
     WorkerFailing,
+    /// The card or its driver gave wrong answers to questions whose answers are known.
+    Miscomputes,
     /// The coordinator does not answer.
     CoordinatorUnreachable,
     /// The coordinator speaks another protocol version.

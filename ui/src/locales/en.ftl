@@ -183,6 +183,11 @@ reason-worker_failing = The work failed again and again
     .ends = you resume it
     .ready = Ready, but the work failed again and again
     .do = Restart the computer, then resume. This ends most hang-ups of a driver. A newer driver helps too.
+reason-miscomputes = This card computes some things wrongly
+    .why = This card or its driver computes some things wrongly, so Hearth gives it no paid work. It is not your fault, and what you earned is safe.
+    .ends = another driver gives the right answers
+    .ready = Ready, but the card computes some things wrongly
+    .do = Update the driver of your graphics card, then start Hearth again. Hearth checks the card anew by itself, at least once a day.
 reason-coordinator_unreachable = The coordinator does not answer
     .why = The coordinator has not answered since { $since }. Hearth keeps asking. What you earned is safe here.
     .ends = the coordinator answers
@@ -390,6 +395,7 @@ no_work-none_offered = No job is waiting for any computer.
 no_work-enough_leased = This computer already holds as much work as it may.
 no_work-device_class = This network gives no work to a computer without a graphics card driver.
 no_work-suspended = The coordinator has suspended this computer.
+no_work-class_held = All work on offer is held for this kind of card and driver, because they compute some of it wrongly. It is not your fault; a newer driver may help.
 shared-span = { $hours } h { $minutes }
 
 ## Wallet

@@ -17,6 +17,7 @@ use protocol::manifest::Program;
 use protocol::receipt::Receipt;
 use protocol::sign::{Envelope, Message as _, Signed};
 use protocol::units::UnixMillis;
+use protocol::wire::KnownAnswers;
 use protocol::work::{SliceRef, WorkLease};
 use serde_bytes::ByteBuf;
 
@@ -71,6 +72,7 @@ pub(super) enum StoreAsk {
         replies: Vec<Reply<()>>,
     },
     KeepBenchmark(Box<Benchmark>),
+    KeepAnswers(Box<KnownAnswers>),
     SavePreferences {
         preferences: Box<Preferences>,
         kept: Option<Kept>,
@@ -245,6 +247,10 @@ impl Desk {
             }
             StoreAsk::KeepBenchmark(benchmark) => {
                 let done = self.store.keep_benchmark(&benchmark);
+                self.check(done);
+            }
+            StoreAsk::KeepAnswers(answers) => {
+                let done = self.store.keep_answers(&answers);
                 self.check(done);
             }
             StoreAsk::SavePreferences { preferences, kept, reply } => {

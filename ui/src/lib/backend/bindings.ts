@@ -522,7 +522,7 @@ net: string | null, };
 /**
  * Why a heartbeat got no lease.
  */
-export type NoWork = "none_offered" | "enough_leased" | "device_class" | "suspended";
+export type NoWork = "none_offered" | "enough_leased" | "device_class" | "suspended" | "class_held";
 
 /**
  * Something a person should know or do.
@@ -759,7 +759,7 @@ subject: string | null, };
 /**
  * Why the card does not share. Serves for waiting (what is missing) and paused (who holds it).
  */
-export type ReasonCode = "snoozed" | "not_welcomed" | "user_active" | "input_unknown" | "on_battery" | "power_unknown" | "schedule" | "fullscreen_app" | "exclusive_app" | "cpu_busy" | "gpu_busy" | "gpu_hot" | "disk_low" | "system_sleep" | "benchmarking" | "at_a_loss" | "starting" | "no_driver" | "software_driver" | "worker_failing" | "coordinator_unreachable" | "coordinator_version" | "no_work" | "device_suspended" | "journal_failing" | "turned_off";
+export type ReasonCode = "snoozed" | "not_welcomed" | "user_active" | "input_unknown" | "on_battery" | "power_unknown" | "schedule" | "fullscreen_app" | "exclusive_app" | "cpu_busy" | "gpu_busy" | "gpu_hot" | "disk_low" | "system_sleep" | "benchmarking" | "at_a_loss" | "starting" | "no_driver" | "software_driver" | "worker_failing" | "miscomputes" | "coordinator_unreachable" | "coordinator_version" | "no_work" | "device_suspended" | "journal_failing" | "turned_off";
 
 /**
  * One receipt.
