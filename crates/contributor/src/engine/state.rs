@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use protocol::frames::{Checkpoint, Confinement};
+use protocol::frames::{Adapter, Checkpoint, Confinement};
 use protocol::id::{CoordinatorId, DeviceId, Hash, LeaseId, NetworkId, SliceId};
 use protocol::local::{
     Benchmark, ErrorCode, Notice, Picture, Preferences, Reason, ReasonCode, SearchedSlice, SentToday, Status,
@@ -25,6 +25,7 @@ use super::calendar::{date, local_hour, midnight};
 use super::client::Request;
 use super::keeper::{Drawn, StoreAsk, StoreNews};
 use crate::benchmark::BenchProgress;
+use crate::card::CardName;
 use crate::earnings::{self, Prices, Token};
 use crate::journal::{JournalRow, ReadJournalError, Sums};
 use crate::ledger::Ledger;
@@ -557,10 +558,10 @@ impl State {
             benchmark.finished_at = Some(now);
             self.bench.running = false;
             self.bench.before = None;
-            effects.push(Effect::Store(StoreAsk::KeepBenchmark(Box::new(benchmark.clone()))));
+            effects.push(Effect::Store(StoreAsk::KeepBenchmark(benchmark.clone())));
             self.schedule.probe_again();
         }
-        self.bench.shown = Some(benchmark);
+        self.bench.shown = Some(*benchmark);
     }
 
     /// Lets policy and schedule agree: a decision changes the plan, and the plan can change what is decided upon.
@@ -710,7 +711,13 @@ impl State {
     }
 
     fn wanted(&self) -> Wanted {
-        Wanted { programs: self.preferences.exclusive_programs.clone() }
+        let programs = self.preferences.exclusive_programs.clone();
+        Wanted { programs, card: self.adapter().and_then(CardName::of) }
+    }
+
+    /// The card that is shared, as the last worker found it.
+    fn adapter(&self) -> Option<&Adapter> {
+        self.schedule.adapter().or(self.bench.shown.as_ref().and_then(|b| b.adapter.as_ref()))
     }
 
     fn raise(&mut self, code: ErrorCode, detail: String, now: UnixMillis) {
@@ -752,7 +759,7 @@ impl State {
             link: self.schedule.link(),
             no_work: self.schedule.no_work(),
             without_work_since: self.without_work_since,
-            adapter: self.schedule.adapter().or(self.bench.shown.as_ref().and_then(|b| b.adapter.as_ref())),
+            adapter: self.adapter(),
             confinement: self.confinement.as_ref(),
             watts: self.signals.slow.gpu_watts.known(),
             celsius: self.signals.slow.gpu_celsius.known().map(u32::from),
