@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use crate::card::{CardName, Cards, Sensed};
 use rig::{RUN_FOR, Rig, RigError, Took};
 
-/// Each speed is measured for this long, in at least [`RUNS`] runs.
+/// Each speed is measured for this long, longer where that gives fewer than [`RUNS`] runs.
 const SPEED_FOR: Duration = Duration::from_millis(400);
 const RUNS: usize = 5;
 /// Arithmetic without a pause, for this long.
@@ -171,6 +171,16 @@ fn text(error: &dyn std::error::Error) -> String {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     }
+}
+
+/// The card's part alone, for the project's own tests and figures.
+///
+/// # Errors
+/// [`RigError`]: the first program that failed.
+pub async fn measure_card_alone(spawn: &Spawn, outlet: BenchOutlet) -> Result<Benchmark, RigError> {
+    let mut progress = Progress { outlet, shown: Benchmark::default(), confinement: None };
+    Box::pin(measure_card(spawn, &mut progress)).await?;
+    Ok(progress.shown)
 }
 
 async fn measure_card(spawn: &Spawn, progress: &mut Progress) -> Result<(), RigError> {

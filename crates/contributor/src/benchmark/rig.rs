@@ -207,8 +207,8 @@ impl Rig {
         Ok(())
     }
 
-    /// Rates of the runs of the loaded program, one after the other for `span`, at least `runs` of them. `told` hears
-    /// the share that is done.
+    /// Rates of the runs of the loaded program, one after the other for `span`; where that gives fewer than `runs`, for
+    /// twice the span at most. `told` hears the share that is done.
     ///
     /// # Errors
     /// [`RigError`].
@@ -221,7 +221,8 @@ impl Rig {
     ) -> Result<Vec<f64>, RigError> {
         let began = Instant::now();
         let mut rates = Vec::new();
-        while rates.len() < runs || began.elapsed() < span {
+        while rates.is_empty() || began.elapsed() < span || (rates.len() < runs && began.elapsed() < span * 2)
+        {
             rates.push(benchmark.rate(self.run(benchmark).await?.device));
             let by_time = began.elapsed().as_secs_f64() / span.as_secs_f64();
             told(by_time.min(rates.len() as f64 / runs as f64));

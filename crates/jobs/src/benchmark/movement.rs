@@ -10,6 +10,8 @@ use crate::bytes_of;
 const SAMPLES: u32 = 4096;
 /// Smallest buffer of the copy, on a card that binds or has little.
 const SMALLEST_COPY_BYTES: u32 = 1 << 20;
+/// Buffer of the copy where the processor computes.
+const SOFTWARE_COPY_BYTES: u32 = 32 << 20;
 /// What is brought to the card.
 const ARRIVAL_BYTES: u32 = 64 << 20;
 /// Pieces of nearly no work in one run, the most stages that a program may have.
@@ -25,11 +27,13 @@ fn sampled(sample: u32, stride: u32) -> u32 {
     sample * stride + (sample & 3)
 }
 
-/// Size of one of the two buffers of the copy: 128 MiB, so that both are many times any cache; less where the card binds
-/// less, or where two would take more than a quarter of its memory.
+/// Size of one of the two buffers of the copy: 128 MiB, so that both are several times a card's last cache; less where the
+/// card binds less, where two would take more than a quarter of its memory, or where the processor computes: a core has a
+/// cache of a few MiB and takes a second for the whole.
 fn copy_bytes(adapter: &Adapter) -> u32 {
     let quarter = adapter.memory_bytes.map_or(u64::MAX, |bytes| bytes / 8);
-    let most = u64::from(MAX_BUFFER_BYTES).min(adapter.max_binding_bytes).min(quarter);
+    let kind = if adapter.software { SOFTWARE_COPY_BYTES } else { MAX_BUFFER_BYTES };
+    let most = u64::from(kind).min(adapter.max_binding_bytes).min(quarter);
     let most = u32::try_from(most).unwrap_or(MAX_BUFFER_BYTES).max(SMALLEST_COPY_BYTES);
     1 << most.ilog2()
 }
@@ -69,7 +73,7 @@ pub(super) fn copy(size: u32, adapter: &Adapter) -> BenchmarkProgram {
     }
 }
 
-/// 64 MiB brought to the card: the time to look at is that of the upload. Less where the card binds less.
+/// 64 MiB brought to the card: the time to look at is that of the upload. Never more than the copy moves.
 pub fn arrival(adapter: &Adapter) -> BenchmarkProgram {
     let source = include_str!("transfer.wgsl");
     let bytes = ARRIVAL_BYTES.min(copy_bytes(adapter));
@@ -158,6 +162,8 @@ mod tests {
         assert_eq!(copy_bytes(&adapter()), 128 << 20, "the most that the format allows");
         assert_eq!(copy_bytes(&with(100 << 20, None)), 64 << 20, "a power of two below what the card binds");
         assert_eq!(copy_bytes(&with(u64::MAX, Some(512 << 20))), 64 << 20, "a quarter of 512 MiB for both");
+        let software = Adapter { software: true, ..adapter() };
+        assert_eq!(copy_bytes(&software), 32 << 20, "the processor has smaller caches and less time");
         assert_eq!(copy_bytes(&with(4096, None)), SMALLEST_COPY_BYTES, "something is measured in any case");
     }
 }
