@@ -25,17 +25,17 @@ use sandbox::{Spawn, SpawnError};
 use tokio::task::JoinHandle;
 
 use crate::card::{CardName, Cards, Sensed};
-use rig::{RUN_FOR, Rig, RigError, Took};
+use rig::{Rig, RigError, Took};
 
 /// Each speed is measured for this long, longer where that gives fewer than [`RUNS`] runs.
-const SPEED_FOR: Duration = Duration::from_millis(400);
+const SPEED_FOR: Duration = Duration::from_millis(300);
 const RUNS: usize = 5;
 /// Arithmetic without a pause, for this long.
 const SUSTAINED_FOR: Duration = Duration::from_secs(3);
-/// Runs of the sustained arithmetic are longer, so that the card rests as little as possible between them.
-const SUSTAINED_RUN_FOR: Duration = Duration::from_millis(240);
+/// Runs of the sustained arithmetic are this many times as long, so that the card rests little between them.
+const SUSTAINED_TIMES: u32 = 4;
 /// Runs of each transfer; the quickest counts.
-const TRANSFERS: usize = 4;
+const TRANSFERS: usize = 3;
 /// One piece at a time, each its own submission.
 const SINGLE: Pace = Pace { piece_micros: 100, in_flight: 1, duty_percent: 100 };
 /// A driver that does not answer for its sensors is not waited for.
@@ -193,34 +193,42 @@ async fn measure_card(spawn: &Spawn, progress: &mut Progress) -> Result<(), RigE
     }
     progress.shown.adapter = Some(rig.adapter().clone());
     progress.at(BenchmarkStep::Opening, 1.0);
-    progress.shown.integer =
-        measure_speed(&mut rig, Speed::Integer, BenchmarkStep::Integer, progress).await?;
+    let (float, size) = measure_speed(&mut rig, Speed::Float, 1, progress).await?;
+    progress.shown.float = float;
+    // Whole numbers and halves take about as long as floats, so their size begins where that of floats ended.
+    progress.shown.integer = measure_speed(&mut rig, Speed::Integer, size, progress).await?.0;
     if Speed::Half.needs().is_none_or(|feature| rig.adapter().features.contains(&feature)) {
-        progress.shown.half = measure_speed(&mut rig, Speed::Half, BenchmarkStep::Half, progress).await?;
+        progress.shown.half = measure_speed(&mut rig, Speed::Half, size, progress).await?.0;
     }
-    progress.shown.memory = measure_speed(&mut rig, Speed::Memory, BenchmarkStep::Memory, progress).await?;
+    progress.shown.memory = measure_speed(&mut rig, Speed::Memory, 1, progress).await?.0;
     measure_transfers(&mut rig, progress).await?;
-    progress.shown.float = measure_speed(&mut rig, Speed::Float, BenchmarkStep::Float, progress).await?;
-    measure_held(&mut rig, &mut gauge, before, progress).await?;
+    measure_held(&mut rig, &mut gauge, size, before, progress).await?;
     rig.close().await;
     Ok(())
 }
 
+/// The rate, and the size of the program that showed it.
 async fn measure_speed(
     rig: &mut Rig,
     speed: Speed,
-    step: BenchmarkStep,
+    size: u32,
     progress: &mut Progress,
-) -> Result<Option<Rate>, RigError> {
+) -> Result<(Option<Rate>, u32), RigError> {
     /// Share of the step that finding the size and warming up take.
     const BEFORE: f64 = 0.5;
+    let step = match speed {
+        Speed::Float => BenchmarkStep::Float,
+        Speed::Integer => BenchmarkStep::Integer,
+        Speed::Half => BenchmarkStep::Half,
+        Speed::Memory => BenchmarkStep::Memory,
+    };
     progress.at(step, 0.0);
-    let benchmark = rig.load_sized(speed, RUN_FOR).await?;
+    let (benchmark, size) = rig.load_sized(speed, size).await?;
     rig.warm_up(&benchmark).await?;
     let mut told = |share: f64| progress.at(step, BEFORE + (1.0 - BEFORE) * share);
     told(0.0);
     let rates = rig.rates(&benchmark, SPEED_FOR, RUNS, &mut told).await?;
-    Ok(rate::rate(&rates))
+    Ok((rate::rate(&rates), size))
 }
 
 /// The quickest of a few transfers counts: a copy can be held up, but not hurried.
@@ -260,16 +268,18 @@ fn quickest(runs: &[Took], part: impl Fn(&Took) -> Duration) -> Duration {
     runs.iter().map(part).min().unwrap_or(Duration::MAX)
 }
 
-/// Float arithmetic without a pause against the best run of all.
+/// Float arithmetic without a pause against the best run of all. `size` is that of the float program.
 async fn measure_held(
     rig: &mut Rig,
     gauge: &mut Gauge,
+    size: u32,
     before: CardState,
     progress: &mut Progress,
 ) -> Result<(), RigError> {
     let step = BenchmarkStep::Sustained;
     progress.at(step, 0.0);
-    let benchmark = rig.load_sized(Speed::Float, SUSTAINED_RUN_FOR).await?;
+    let benchmark = Speed::Float.program(size.saturating_mul(SUSTAINED_TIMES), rig.adapter());
+    rig.load(&benchmark).await?;
     let began = Instant::now();
     let rates = rig.rates(&benchmark, SUSTAINED_FOR, 1, &mut |share| progress.at(step, share)).await?;
     let seconds = began.elapsed().as_secs_f64();

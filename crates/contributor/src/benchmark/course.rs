@@ -24,11 +24,11 @@ const fn usual_millis(step: BenchmarkStep) -> u32 {
 /// The steps in the order in which they run.
 const STEPS: [BenchmarkStep; 10] = [
     BenchmarkStep::Opening,
+    BenchmarkStep::Float,
     BenchmarkStep::Integer,
     BenchmarkStep::Half,
     BenchmarkStep::Memory,
     BenchmarkStep::Transfer,
-    BenchmarkStep::Float,
     BenchmarkStep::Sustained,
     BenchmarkStep::Latency,
     BenchmarkStep::Download,

@@ -174,24 +174,29 @@ impl Rig {
         }
     }
 
-    /// Loads the program of `speed` in the size with which a run takes about `target` on this card.
+    /// Loads the program of `speed` in the size with which a run takes about [`RUN_FOR`] on this card, and tells that
+    /// size. `size` is where to begin to look: 1, or what another speed has shown of the card. Each round opens the
+    /// device and compiles anew, which is most of what finding a size costs.
     ///
     /// # Errors
     /// [`RigError`].
-    pub async fn load_sized(&mut self, speed: Speed, target: Duration) -> Result<BenchmarkProgram, RigError> {
-        let mut size = 1;
+    pub async fn load_sized(
+        &mut self,
+        speed: Speed,
+        mut size: u32,
+    ) -> Result<(BenchmarkProgram, u32), RigError> {
         let mut benchmark = speed.program(size, &self.adapter);
         for _ in 0..ROUNDS {
             self.load(&benchmark).await?;
             // The first run still looks for the size of a piece.
             let first = self.run(&benchmark).await?.device;
-            let took = if first < target { first.min(self.run(&benchmark).await?.device) } else { first };
-            let Some(next) = resized(size, took, target) else { return Ok(benchmark) };
+            let took = if first < RUN_FOR { first.min(self.run(&benchmark).await?.device) } else { first };
+            let Some(next) = resized(size, took, RUN_FOR) else { return Ok((benchmark, size)) };
             size = next;
             benchmark = speed.program(size, &self.adapter);
         }
         self.load(&benchmark).await?;
-        Ok(benchmark)
+        Ok((benchmark, size))
     }
 
     /// Runs the loaded program until two runs in a row agree, or for 300 ms.
