@@ -17,13 +17,13 @@ struct Fake {
     folder: TempDir,
 }
 
-/// The stand-in as it was built; none when only this package was built.
+/// The stand-in as it was built; none when only this package was built, or where its loader is another one than Linux's.
 fn built() -> Option<PathBuf> {
     let name = format!("{}fake_nvml{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
     let beside = std::env::current_exe().expect("a test knows its own path");
     // target/debug/deps/contributor-... -> target/debug
     let library = beside.ancestors().nth(2)?.join(name);
-    if cfg!(unix) && library.exists() {
+    if cfg!(target_os = "linux") && library.exists() {
         return Some(library);
     }
     println!("left out: cargo build -p fake-nvml first");
