@@ -22,7 +22,8 @@ const LAVAPIPE: [&str; 3] = [
 pub(crate) const LOAD_WITHIN: Duration = Duration::from_secs(30);
 
 /// One part in twenty of the device's time: the slice lasts long enough to be suspended in its middle.
-pub(crate) const SLOW: Pace = Pace { piece_micros: 2000, in_flight: 1, duty_percent: 5 };
+pub(crate) const SLOW: Pace =
+    Pace { piece_micros: 2000, longest_micros: 2000, in_flight: 1, duty_percent: 5 };
 
 /// The worker program.
 pub(crate) fn worker_path() -> PathBuf {
@@ -111,7 +112,7 @@ pub(crate) const MIXER: &str = "\
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let at = (piece.x + group.x) * 64u + lane;
     var word = state[at] ^ seeds[at % 64u] ^ piece.y;
-    for (var i = 0u; i < params[0]; i += 1u) {
+    for (var i = 0u; i < min(params[0], 1000u); i += 1u) {
         word = word * 747796405u + 2891336453u;
         word = ((word >> ((word >> 28u) + 4u)) ^ word) * 277803737u;
     }
