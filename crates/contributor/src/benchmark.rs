@@ -37,7 +37,7 @@ const SUSTAINED_TIMES: u32 = 4;
 /// Runs of each transfer; the quickest counts.
 const TRANSFERS: usize = 3;
 /// One piece at a time, each its own submission.
-const SINGLE: Pace = Pace { piece_micros: 100, in_flight: 1, duty_percent: 100 };
+const SINGLE: Pace = Pace { piece_micros: 100, longest_micros: 100, in_flight: 1, duty_percent: 100 };
 /// A driver that does not answer for its sensors is not waited for.
 const SENSORS_WITHIN: Duration = Duration::from_secs(2);
 

@@ -26,7 +26,8 @@ const ROUNDS: usize = 5;
 
 /// Pieces of 16 ms: long enough to hide what a piece costs, shorter than what any driver takes for a hang, and short
 /// enough that a desktop on the same card still draws.
-pub(super) const PACE: Pace = Pace { piece_micros: 16_000, in_flight: 2, duty_percent: 100 };
+pub(super) const PACE: Pace =
+    Pace { piece_micros: 16_000, longest_micros: 16_000, in_flight: 2, duty_percent: 100 };
 
 /// Why a figure could not be taken.
 #[derive(Debug, thiserror::Error)]
