@@ -1,7 +1,8 @@
 import { cleanup, fireEvent, render, screen, waitFor } from '@testing-library/svelte';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import App from './App.svelte';
-import { Demo, sampleImage, samplePicture, sampleReason, sampleStatus, sampleWallet, statusAt, type Scene } from './lib/backend/demo';
+import type { Benchmark, CardState, Status, Unread } from './lib/backend/bindings';
+import { benchmark, Demo, sampleImage, samplePicture, sampleReason, sampleStatus, sampleWallet, statusAt, type Scene } from './lib/backend/demo';
 import { Present } from './lib/present.svelte';
 
 // happy-dom has no layout and draws nothing; the page must stand without both.
@@ -145,6 +146,51 @@ describe('Welcome', () => {
     await fireEvent.click(await at('welcome-continue'));
     await fireEvent.click(await at('welcome-back'));
     await at('page-welcome-1');
+  });
+});
+
+describe('the measurement', () => {
+  const settings = async (status: Status) => {
+    open({ status });
+    await fireEvent.click(await at('nav-settings'));
+    return at('measured');
+  };
+  const of = (part: Partial<Benchmark>) => ({ ...sampleStatus(), benchmark: { ...benchmark, ...part } });
+
+  it('says what each figure means', async () => {
+    const shown = await settings(of({}));
+    expect(shown.textContent).toContain('12,740\u00a0GFLOP/s');
+    expect(shown.textContent).toContain('It held 97 % of its best speed over 3 seconds');
+    expect((await at('measured-celsius')).textContent).toContain('Before: 44\u00a0°C');
+    expect((await at('measured-throttle')).textContent).toContain('its power limit');
+  });
+
+  it('shows what could not be read as unknown, each with its reason', async () => {
+    const unknown = (why: Unread): CardState => ({
+      celsius: { unknown: why }, watts: { unknown: why }, memory: { unknown: why }, throttles: { unknown: why },
+    });
+    await settings(of({ held: { share_percent: 80, seconds: 3, before: unknown('lost'), at_end: unknown('lost') } }));
+    for (const id of ['measured-celsius', 'measured-watts', 'measured-throttle']) {
+      const line = await at(id);
+      expect(line.textContent).toContain('unknown');
+      expect(line.textContent).toContain('does not answer');
+    }
+    expect(screen.queryByTestId('measured-card_memory')).toBeNull();
+  });
+
+  it('names a software renderer as one, counts nothing and shows no sensors', async () => {
+    const adapter = { ...benchmark.adapter!, name: 'llvmpipe', software: true, features: [] };
+    await settings(of({ adapter, half: null }));
+    expect((await at('measured-software')).textContent).toContain('do not count');
+    expect((await at('measured-half')).textContent).toContain('not offered');
+    expect(screen.queryByTestId('measured-celsius')).toBeNull();
+  });
+
+  it('leaves out what is not measured yet', async () => {
+    await settings(of({ running: 'memory', memory: null, held: null, to_card_gbytes: null, from_card_gbytes: null, dispatch_micros: null }));
+    expect(screen.queryByTestId('measured-memory')).toBeNull();
+    expect(screen.queryByTestId('measured-held')).toBeNull();
+    await at('measured-float');
   });
 });
 

@@ -7,6 +7,7 @@
 //! together. The agent calls [`Engine::start`]; nobody else does.
 
 pub mod benchmark;
+pub mod card;
 pub mod conformance;
 pub mod earnings;
 pub mod engine;

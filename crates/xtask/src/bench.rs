@@ -12,7 +12,7 @@ use crate::process::{cargo, must};
 use crate::workspace;
 
 /// What can be measured.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Name {
     /// The signal search of HEARTH_FIL or of a known recording: {hits, ours_cpu_s}.
     Search,
@@ -20,6 +20,8 @@ pub(crate) enum Name {
     Yield,
     /// What cutting work into pieces costs: {overhead}.
     Slicing,
+    /// Float arithmetic of the worker's device next to clpeak on the same device: {ours_gflops, clpeak_gflops, ratio}.
+    GpuPeak,
     /// The agent in the tray: {pss_mb, core_share, wakeups_per_s}.
     Footprint,
 }
@@ -31,10 +33,14 @@ pub(crate) fn bench(name: Name) -> Result<ExitCode> {
         // Its input events go through a display without a screen, which belongs to the tests' tools.
         Name::Yield => ("yield", Purpose::Test, &["worker"]),
         Name::Slicing => ("slicing", Purpose::Run, &["worker"]),
+        Name::GpuPeak => ("gpu-peak", Purpose::Run, &["worker"]),
         // A whole network and a desktop, whose tools are those of the tests.
         Name::Footprint => ("footprint", Purpose::Test, &["worker", "agent", "coordinator"]),
     };
     install::install(purpose)?;
+    if name == Name::GpuPeak {
+        install::clpeak()?;
+    }
     must(
         cargo().args(["build", "--release", "--locked"]).args(packages.iter().flat_map(|p| ["--package", p])),
     )?;

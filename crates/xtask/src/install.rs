@@ -38,6 +38,9 @@ const TEST_PACKAGES: &[&str] = &[
     "desktop-file-utils",
 ];
 
+/// The peer of the figure `gpu-peak`, and OpenCL on a processor for it.
+const CLPEAK_PACKAGES: &[&str] = &["clpeak", "pocl-opencl-icd"];
+
 /// For what the machine is prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -88,18 +91,27 @@ fn node_version(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
+/// Installs clpeak, against which one figure is held.
+pub(crate) fn clpeak() -> Result<()> {
+    debian_packages(CLPEAK_PACKAGES)
+}
+
 fn system_packages(purpose: Purpose) -> Result<()> {
+    match purpose {
+        Purpose::Run => debian_packages(BUILD_PACKAGES),
+        Purpose::Test => debian_packages(&[BUILD_PACKAGES, TEST_PACKAGES].concat()),
+    }
+}
+
+/// Names the packages that are missing and installs them.
+fn debian_packages(wanted: &[&'static str]) -> Result<()> {
     if std::env::consts::OS != "linux" || !Path::new("/usr/bin/apt-get").exists() {
         say(
             "system packages: only Debian and Ubuntu are prepared by this tool; elsewhere see CONTRIBUTING.md",
         );
         return Ok(());
     }
-    let wanted = match purpose {
-        Purpose::Run => BUILD_PACKAGES.to_vec(),
-        Purpose::Test => [BUILD_PACKAGES, TEST_PACKAGES].concat(),
-    };
-    let missing: Vec<&str> = wanted.into_iter().filter(|package| !installed(package)).collect();
+    let missing: Vec<&str> = wanted.iter().copied().filter(|package| !installed(package)).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -26,6 +26,7 @@ use super::client::Request;
 use super::drawing::Drawn;
 use super::keeper::{StoreAsk, StoreNews};
 use crate::benchmark::BenchProgress;
+use crate::card::CardName;
 use crate::conformance::{Answers, CheckError, Checked, Known};
 use crate::earnings::{self, Prices, Token};
 use crate::journal::{JournalRow, ReadJournalError, Sums};
@@ -578,11 +579,11 @@ impl State {
             benchmark.finished_at = Some(now);
             self.bench.running = false;
             self.bench.before = None;
-            effects.push(Effect::Store(StoreAsk::KeepBenchmark(Box::new(benchmark.clone()))));
+            effects.push(Effect::Store(StoreAsk::KeepBenchmark(benchmark.clone())));
             self.schedule.probe_again();
             self.answers.ask_again();
         }
-        self.bench.shown = Some(benchmark);
+        self.bench.shown = Some(*benchmark);
     }
 
     fn take_in_check(
@@ -781,7 +782,13 @@ impl State {
     }
 
     fn wanted(&self) -> Wanted {
-        Wanted { programs: self.preferences.exclusive_programs.clone() }
+        let programs = self.preferences.exclusive_programs.clone();
+        Wanted { programs, card: self.adapter().and_then(CardName::of) }
+    }
+
+    /// The card that is shared, as the last worker found it.
+    fn adapter(&self) -> Option<&Adapter> {
+        self.schedule.adapter().or(self.bench.shown.as_ref().and_then(|b| b.adapter.as_ref()))
     }
 
     fn raise(&mut self, code: ErrorCode, detail: String, now: UnixMillis) {
@@ -824,7 +831,7 @@ impl State {
             no_work: self.schedule.no_work(),
             known: self.schedule.known(),
             without_work_since: self.without_work_since,
-            adapter: self.schedule.adapter().or(self.bench.shown.as_ref().and_then(|b| b.adapter.as_ref())),
+            adapter: self.adapter(),
             confinement: self.confinement.as_ref(),
             watts: self.signals.slow.gpu_watts.known(),
             celsius: self.signals.slow.gpu_celsius.known().map(u32::from),

@@ -78,8 +78,17 @@ export const benchmark: Benchmark = {
     name: 'NVIDIA GeForce RTX 3060', backend: 'vulkan', driver: 'nvidia 570.86', vendor_id: 0x10de, device_id: 0x2503,
     software: false, max_binding_bytes: 2_147_483_648, memory_bytes: 12_884_901_888, features: ['f16'],
   },
-  float_gops: 12_740, integer_gops: 6_380, memory_gbytes: 332, rtt_millis: 18.4, up_bits_per_s: 18_000_000,
-  down_bits_per_s: 94_000_000, error: null,
+  float: { best: 12_740, median: 12_655, spread_percent: 0.6, runs: 7 },
+  integer: { best: 6_380, median: 6_351, spread_percent: 0.4, runs: 7 },
+  half: { best: 12_810, median: 12_702, spread_percent: 0.7, runs: 7 },
+  memory: { best: 332, median: 329, spread_percent: 0.9, runs: 6 },
+  to_card_gbytes: 11.4, from_card_gbytes: 6.2, dispatch_micros: 71,
+  held: {
+    share_percent: 97.2, seconds: 3.02,
+    before: { celsius: { known: 44 }, watts: { known: 18 }, memory: { known: { used_bytes: 1_288_490_189, total_bytes: 12_884_901_888 } }, throttles: { known: [] } },
+    at_end: { celsius: { known: 61 }, watts: { known: 168 }, memory: { known: { used_bytes: 1_610_612_736, total_bytes: 12_884_901_888 } }, throttles: { known: ['power_limit'] } },
+  },
+  rtt_millis: 18.4, up_bits_per_s: 18_000_000, down_bits_per_s: 94_000_000, error: null,
 };
 
 export function sampleStatus(state: State = 'sharing', reasons: Reason[] = []): Status {
