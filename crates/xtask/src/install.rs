@@ -50,7 +50,17 @@ pub(crate) enum Purpose {
 /// Checks the owner's tools, installs the rest, and builds the page.
 pub(crate) fn install(purpose: Purpose) -> Result<()> {
     tools()?;
-    system_packages(purpose)?;
+    let packages = match purpose {
+        Purpose::Run => BUILD_PACKAGES.to_vec(),
+        Purpose::Test => [BUILD_PACKAGES, TEST_PACKAGES].concat(),
+    };
+    if is_debian() {
+        system_packages(&packages)?;
+    } else {
+        say(
+            "system packages: only Debian and Ubuntu are prepared by this tool; elsewhere see CONTRIBUTING.md",
+        );
+    }
     npm(&workspace::ui())?;
     npm(&workspace::contracts())?;
     if !workspace::anvil().exists() {
@@ -85,18 +95,14 @@ fn node_version(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-fn system_packages(purpose: Purpose) -> Result<()> {
-    if std::env::consts::OS != "linux" || !Path::new("/usr/bin/apt-get").exists() {
-        say(
-            "system packages: only Debian and Ubuntu are prepared by this tool; elsewhere see CONTRIBUTING.md",
-        );
-        return Ok(());
-    }
-    let wanted = match purpose {
-        Purpose::Run => BUILD_PACKAGES.to_vec(),
-        Purpose::Test => [BUILD_PACKAGES, TEST_PACKAGES].concat(),
-    };
-    let missing: Vec<&str> = wanted.into_iter().filter(|package| !installed(package)).collect();
+/// Whether this system's packages are Debian's or Ubuntu's.
+pub(crate) fn is_debian() -> bool {
+    std::env::consts::OS == "linux" && Path::new("/usr/bin/apt-get").exists()
+}
+
+/// Names the packages among `wanted` that are missing, then installs them with apt.
+pub(crate) fn system_packages(wanted: &[&str]) -> Result<()> {
+    let missing: Vec<&str> = wanted.iter().copied().filter(|package| !installed(package)).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -1,0 +1,160 @@
+//! `cargo xtask cross`: compiles for Windows and macOS, on Debian or Ubuntu, the rooms whose code differs there.
+//!
+//! Windows is compiled and linked, tests included; macOS is type-checked, because linking needs Apple's SDK. Neither
+//! says that the code works there: what wine can run of it is run where wine is installed, and nothing runs for macOS.
+//! The compiler is Debian's, whose package of sources lets the standard library be built for any target: no
+//! precompiled target and no SDK is downloaded. `cargo xtask test --full` calls this.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+use std::{fs, io};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::process::{must, output, print, say};
+use crate::{install, workspace};
+
+/// The compiler, its sources, and a linker for Windows.
+const PACKAGES: &[&str] =
+    &["rustc-web", "cargo-web", "rust-web-src", "gcc-mingw-w64-x86-64-win32", "g++-mingw-w64-x86-64-win32"];
+/// Where Debian installs them; another toolchain may come first in PATH.
+const RUSTC: &str = "/usr/bin/rustc";
+const CARGO: &str = "/usr/bin/cargo";
+const SOURCES: &str = "/usr/lib/rustlib/src/rust/library";
+
+/// The rooms that hold code for one system and need no C library there.
+const ROOMS: &[&str] = &["protocol", "sandbox", "worker"];
+
+const WINDOWS: &str = "x86_64-pc-windows-gnu";
+const MACOS: &str = "aarch64-apple-darwin";
+
+/// Compiles for both systems and says how long each took.
+pub(crate) fn cross() -> Result<ExitCode> {
+    if !install::is_debian() {
+        bail!("cross builds need Debian's packages {}", PACKAGES.join(", "));
+    }
+    install::system_packages(PACKAGES)?;
+    let version = output(Command::new(RUSTC).arg("-vV")).with_context(|| format!("run {RUSTC} -vV"))?;
+    timed("Windows: build, tests included", || {
+        let mut build = cargo(WINDOWS, &sysroot(WINDOWS, &version)?);
+        build.args(["build", "--lib", "--bins", "--tests"]);
+        must(rooms(&mut build))
+    })?;
+    timed("macOS: check, tests included", || {
+        let mut check = cargo(MACOS, &sysroot(MACOS, &version)?);
+        check.args(["check", "--lib", "--bins", "--tests"]);
+        must(rooms(&mut check))
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn timed(what: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
+    let start = Instant::now();
+    step().with_context(|| what.to_owned())?;
+    print(&format!("ok    {what}  {:.1} s", start.elapsed().as_secs_f32()));
+    Ok(())
+}
+
+fn rooms(command: &mut Command) -> &mut Command {
+    command.arg("--locked").args(ROOMS.iter().flat_map(|room| ["--package", room]))
+}
+
+fn folder() -> PathBuf {
+    workspace::target().join("cross")
+}
+
+/// Debian's cargo in the checkout for `target`, with a target directory of its own.
+fn cargo(target: &str, sysroot: &Path) -> Command {
+    let mut command = Command::new(CARGO);
+    let variable = target.to_uppercase().replace('-', "_");
+    command
+        .current_dir(workspace::root())
+        .env("RUSTC", RUSTC)
+        .env("CARGO_BUILD_TARGET", target)
+        .env("CARGO_TARGET_DIR", folder().join(target))
+        .env("CARGO_INCREMENTAL", "0")
+        .env(format!("CARGO_TARGET_{variable}_RUSTFLAGS"), format!("--sysroot={}", sysroot.display()))
+        // The cargo that runs xtask points them at its own toolchain.
+        .env_remove("LD_LIBRARY_PATH")
+        .env_remove("RUSTUP_TOOLCHAIN");
+    if target == WINDOWS {
+        command.env(format!("CARGO_TARGET_{variable}_LINKER"), "x86_64-w64-mingw32-gcc");
+    }
+    command
+}
+
+/// A sysroot with the standard library for `target`, built once for each compiler.
+fn sysroot(target: &str, version: &str) -> Result<PathBuf> {
+    let release = version
+        .lines()
+        .find_map(|line| line.strip_prefix("release: "))
+        .with_context(|| format!("{RUSTC} -vV names no release"))?;
+    let sysroot = folder().join(format!("sysroot-{release}-{target}"));
+    let stamp = sysroot.join("rustc-version");
+    if fs::read_to_string(&stamp).is_ok_and(|have| have == version) {
+        return Ok(sysroot);
+    }
+    say(&format!("the standard library for {target} is built once, in about two minutes"));
+    let library = sysroot.join("lib/rustlib").join(target).join("lib");
+    match fs::remove_dir_all(&sysroot) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("empty {}", sysroot.display()));
+        }
+        _ => {}
+    }
+    fs::create_dir_all(&library).with_context(|| format!("make {}", library.display()))?;
+    build_std(target, &library)?;
+    fs::write(&stamp, version).with_context(|| format!("write {}", stamp.display()))?;
+    Ok(sysroot)
+}
+
+/// Builds an empty crate, the standard library with it, and copies that into `library`.
+fn build_std(target: &str, library: &Path) -> Result<()> {
+    // Outside of the checkout: inside it, cargo would look for the crate among the workspace's members.
+    let folder = tempfile::tempdir().context("make a folder for the standard library")?;
+    let manifest = "[package]\nname = \"empty\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\
+                    [profile.release]\nopt-level = 2\n";
+    let write = |name: &str, text: &str| {
+        fs::write(folder.path().join(name), text).with_context(|| format!("write {name}"))
+    };
+    fs::create_dir(folder.path().join("src")).context("make src")?;
+    write("Cargo.toml", manifest)?;
+    write("src/lib.rs", "")?;
+    must(
+        unstable(CARGO)
+            .args(["build", "--release", "--quiet", "--target", target])
+            .arg("-Zbuild-std=std,panic_abort,panic_unwind,proc_macro,test")
+            .env("RUSTC", RUSTC)
+            .env("CARGO_TARGET_DIR", folder.path().join("target"))
+            .current_dir(folder.path()),
+    )?;
+    let built = folder.path().join("target").join(target).join("release/deps");
+    for entry in fs::read_dir(&built).with_context(|| format!("list {}", built.display()))? {
+        let path = entry.with_context(|| format!("list {}", built.display()))?.path();
+        let Some(name) = path.file_name() else { continue };
+        if path.extension().is_some_and(|e| e == "rlib") && !name.to_string_lossy().starts_with("libempty-") {
+            fs::copy(&path, library.join(name)).with_context(|| format!("copy {}", path.display()))?;
+        }
+    }
+    if target == WINDOWS {
+        // The first and last object of every program; cargo builds crates only.
+        for object in ["rsbegin", "rsend"] {
+            must(
+                unstable(RUSTC)
+                    .args(["--target", target, "--emit=obj", "-o"])
+                    .arg(library.join(object).with_extension("o"))
+                    .arg(Path::new(SOURCES).join("rtstartup").join(object).with_extension("rs")),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Debian's stable compiler allowed to build the standard library, which only unstable options do. Nothing of the
+/// workspace is built so: crates would take the compiler for a nightly one.
+fn unstable(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env("RUSTC_BOOTSTRAP", "1").env_remove("LD_LIBRARY_PATH").env_remove("RUSTUP_TOOLCHAIN");
+    command
+}
