@@ -158,21 +158,7 @@ impl Child {
 
     /// Waits until the process has ended by itself; `None` when `grace` is over before.
     pub(super) fn wait_for(&mut self, grace: Duration) -> io::Result<Option<Exit>> {
-        self.wait(u32::try_from(grace.as_millis()).unwrap_or(INFINITE - 1))
-    }
-
-    #[expect(unsafe_code, reason = "std waits only for processes that it started")]
-    fn wait(&self, milliseconds: u32) -> io::Result<Option<Exit>> {
-        // SAFETY: the handle is open as long as `self`.
-        match unsafe { WaitForSingleObject(self.process.as_raw_handle(), milliseconds) } {
-            WAIT_OBJECT_0 => {}
-            WAIT_TIMEOUT => return Ok(None),
-            _ => return Err(io::Error::last_os_error()),
-        }
-        let mut code = 0;
-        // SAFETY: the handle is open, and the call writes only to the local whose address it gets.
-        done(unsafe { GetExitCodeProcess(self.process.as_raw_handle(), &raw mut code) })?;
-        Ok(Some(Exit { code: Some(code.cast_signed()), signal: None }))
+        wait(&self.process, u32::try_from(grace.as_millis()).unwrap_or(INFINITE - 1))
     }
 
     /// Ends the job, with all that could be in it, and waits until the process is gone.
@@ -180,10 +166,24 @@ impl Child {
         if let Err(error) = self.job.terminate() {
             tracing::warn!(%error, "end a worker's job");
         }
-        if let Err(error) = self.wait(INFINITE) {
+        if let Err(error) = wait(&self.process, INFINITE) {
             tracing::warn!(%error, "wait for a killed worker");
         }
     }
+}
+
+#[expect(unsafe_code, reason = "std waits only for processes that it started")]
+fn wait(process: &OwnedHandle, milliseconds: u32) -> io::Result<Option<Exit>> {
+    // SAFETY: the handle is open.
+    match unsafe { WaitForSingleObject(process.as_raw_handle(), milliseconds) } {
+        WAIT_OBJECT_0 => {}
+        WAIT_TIMEOUT => return Ok(None),
+        _ => return Err(io::Error::last_os_error()),
+    }
+    let mut code = 0;
+    // SAFETY: the handle is open, and the call writes only to the local whose address it gets.
+    done(unsafe { GetExitCodeProcess(process.as_raw_handle(), &raw mut code) })?;
+    Ok(Some(Exit { code: Some(code.cast_signed()), signal: None }))
 }
 
 /// Processor time of a process in all its threads. The system counts it at its clock's tick, every 15.6 ms.
@@ -263,7 +263,88 @@ fn environment_block(env: &[(OsString, OsString)]) -> io::Result<Vec<u16>> {
 
 #[cfg(test)]
 mod tests {
-    use super::environment_block;
+    use std::ffi::OsString;
+    use std::io::Read;
+    use std::os::windows::io::{AsHandle, OwnedHandle};
+    use std::path::PathBuf;
+    use std::time::{Duration, Instant};
+
+    use super::{Child, cpu_time, environment_block, launch};
+    use crate::worker::Spawn;
+
+    /// Long for any process to end, on a machine that does much else.
+    const LONG: Duration = Duration::from_secs(30);
+
+    /// The system's command line: it waits for its stdin.
+    fn waiting() -> Spawn {
+        let path = std::env::var_os("ComSpec").map(PathBuf::from).expect("every Windows names it");
+        Spawn::new(path)
+    }
+
+    /// A second handle to the process, which outlives the child.
+    fn process_of(child: &Child) -> OwnedHandle {
+        child.process.as_handle().try_clone_to_owned().expect("a handle may be doubled")
+    }
+
+    fn ends(process: OwnedHandle) -> bool {
+        super::wait(&process, 30_000).expect("the handle is open").is_some()
+    }
+
+    #[test]
+    fn a_child_that_is_forgotten_ends_with_the_job() {
+        let (child, _pipes) = launch(&waiting(), None).expect("the system starts its own program");
+        let process = process_of(&child);
+        drop(child);
+        assert!(ends(process), "the only handle to the job is closed, as by the end of this program");
+    }
+
+    #[test]
+    fn a_killed_child_is_gone_when_the_kill_returns() {
+        let (mut child, _pipes) = launch(&waiting(), None).expect("the system starts its own program");
+        let early = child.wait_for(Duration::from_millis(1)).expect("the handle is open");
+        assert!(early.is_none(), "it waits for its stdin: {early:?}");
+        child.kill();
+        let exit = child.wait_for(Duration::ZERO).expect("the handle is open").expect("it is gone");
+        assert_eq!(exit.code, Some(1), "the code that its job was ended with");
+    }
+
+    #[test]
+    fn a_child_ends_by_itself_when_its_stdin_closes() {
+        let (mut child, pipes) = launch(&waiting(), None).expect("the system starts its own program");
+        drop(pipes.stdin);
+        let exit = child.wait_for(LONG).expect("the handle is open");
+        assert!(exit.is_some(), "nobody else holds the other end of its stdin");
+    }
+
+    #[test]
+    fn the_worker_finds_the_job_that_it_was_started_in() {
+        let spawn = Spawn::new(crate::find_worker().expect("cargo build --package worker"));
+        let argument = Some("--self-test-confinement");
+        let (_child, mut pipes) = launch(&spawn, argument).expect("the worker starts");
+        let (mut report, mut log) = (String::new(), String::new());
+        pipes.stdout.read_to_string(&mut report).expect("text");
+        pipes.stderr.read_to_string(&mut log).expect("text");
+        for wall in ["memory: Full", "parent: Full"] {
+            assert!(report.contains(wall), "the job is a wall on every Windows; {wall} in: {report} {log}");
+        }
+    }
+
+    #[test]
+    fn processor_time_of_this_process_grows_while_it_computes() {
+        let before = cpu_time(std::process::id()).expect("the system tells");
+        let until = Instant::now() + LONG;
+        while cpu_time(std::process::id()).expect("the system tells") == before {
+            assert!(Instant::now() < until, "no processor time is counted");
+        }
+    }
+
+    #[test]
+    fn an_environment_may_hold_what_is_not_unicode() {
+        use std::os::windows::ffi::OsStringExt;
+        let env = [("A".into(), OsString::from_wide(&[0xd800]))];
+        let block = environment_block(&env).expect("no NUL inside");
+        assert_eq!(block[2], 0xd800, "names of the system's files may hold lone surrogates");
+    }
 
     #[test]
     fn an_environment_is_sorted_by_name_and_ends_with_two_nuls() {

@@ -5,14 +5,16 @@ use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 
 use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::System::JobObjects::{
-    CreateJobObjectW, JOB_OBJECT_LIMIT_ACTIVE_PROCESS, JOB_OBJECT_LIMIT_DIE_ON_UNHANDLED_EXCEPTION,
-    JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE, JOB_OBJECT_LIMIT_PROCESS_MEMORY, JOB_OBJECT_UILIMIT_DESKTOP,
-    JOB_OBJECT_UILIMIT_DISPLAYSETTINGS, JOB_OBJECT_UILIMIT_EXITWINDOWS, JOB_OBJECT_UILIMIT_GLOBALATOMS,
-    JOB_OBJECT_UILIMIT_HANDLES, JOB_OBJECT_UILIMIT_READCLIPBOARD, JOB_OBJECT_UILIMIT_SYSTEMPARAMETERS,
-    JOB_OBJECT_UILIMIT_WRITECLIPBOARD, JOBOBJECT_BASIC_LIMIT_INFORMATION, JOBOBJECT_BASIC_UI_RESTRICTIONS,
-    JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JOBOBJECTINFOCLASS, JobObjectBasicUIRestrictions,
-    JobObjectExtendedLimitInformation, SetInformationJobObject, TerminateJobObject,
+    CreateJobObjectW, IsProcessInJob, JOB_OBJECT_LIMIT_ACTIVE_PROCESS,
+    JOB_OBJECT_LIMIT_DIE_ON_UNHANDLED_EXCEPTION, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
+    JOB_OBJECT_LIMIT_PROCESS_MEMORY, JOB_OBJECT_UILIMIT_DESKTOP, JOB_OBJECT_UILIMIT_DISPLAYSETTINGS,
+    JOB_OBJECT_UILIMIT_EXITWINDOWS, JOB_OBJECT_UILIMIT_GLOBALATOMS, JOB_OBJECT_UILIMIT_HANDLES,
+    JOB_OBJECT_UILIMIT_READCLIPBOARD, JOB_OBJECT_UILIMIT_SYSTEMPARAMETERS, JOB_OBJECT_UILIMIT_WRITECLIPBOARD,
+    JOBOBJECT_BASIC_LIMIT_INFORMATION, JOBOBJECT_BASIC_UI_RESTRICTIONS, JOBOBJECT_EXTENDED_LIMIT_INFORMATION,
+    JOBOBJECTINFOCLASS, JobObjectBasicUIRestrictions, JobObjectExtendedLimitInformation,
+    SetInformationJobObject, TerminateJobObject,
 };
+use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
 use super::done;
 
@@ -46,6 +48,11 @@ impl Job {
                 ..Default::default()
             },
         )?;
+        // A process in two jobs, of which one has such limits, is refused by the system.
+        if in_job()? {
+            tracing::debug!("this program runs inside a job: no limits on the worker's use of the desktop");
+            return Ok(job);
+        }
         job.set(
             JobObjectBasicUIRestrictions,
             &JOBOBJECT_BASIC_UI_RESTRICTIONS {
@@ -79,4 +86,13 @@ impl Job {
     pub(super) fn as_raw(&self) -> HANDLE {
         self.0.as_raw_handle()
     }
+}
+
+/// Whether this process is in a job, as its children will then be.
+#[expect(unsafe_code, reason = "std offers no job objects")]
+fn in_job() -> io::Result<bool> {
+    let mut is = 0;
+    // SAFETY: without a job's handle the call means any job; it writes only to the local whose address it gets.
+    done(unsafe { IsProcessInJob(GetCurrentProcess(), std::ptr::null_mut(), &raw mut is) })?;
+    Ok(is != 0)
 }

@@ -4,16 +4,18 @@ use std::io;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 
 use windows_sys::Win32::Foundation::HANDLE;
-use windows_sys::Win32::Security::Isolation::DeriveAppContainerSidFromAppContainerName;
 use windows_sys::Win32::Security::{
     CreateRestrictedToken, CreateWellKnownSid, DISABLE_MAX_PRIVILEGE, FreeSid, PSID, SECURITY_CAPABILITIES,
     SECURITY_MAX_SID_SIZE, SID_AND_ATTRIBUTES, SetTokenInformation, TOKEN_ADJUST_DEFAULT,
     TOKEN_ASSIGN_PRIMARY, TOKEN_DUPLICATE, TOKEN_MANDATORY_LABEL, TOKEN_QUERY, TokenIntegrityLevel,
     WinLowLabelSid,
 };
+use windows_sys::Win32::System::LibraryLoader::{
+    GetProcAddress, LOAD_LIBRARY_SEARCH_SYSTEM32, LoadLibraryExW,
+};
 use windows_sys::Win32::System::SystemServices::SE_GROUP_INTEGRITY;
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
-use windows_sys::core::w;
+use windows_sys::core::{HRESULT, PCWSTR, s, w};
 
 use super::done;
 
@@ -74,15 +76,22 @@ fn given(call: impl FnOnce(*mut HANDLE) -> i32) -> io::Result<OwnedHandle> {
 #[derive(Debug)]
 pub(super) struct Container(PSID);
 
+/// `DeriveAppContainerSidFromAppContainerName` of userenv.h.
+type Derive = unsafe extern "system" fn(PCWSTR, *mut PSID) -> HRESULT;
+
 impl Container {
     /// `None` where the system has no containers.
     #[expect(unsafe_code, reason = "std offers no containers")]
     pub(super) fn derive() -> Option<Self> {
+        let Some(derive) = derivation() else {
+            tracing::warn!("this system has no containers");
+            return None;
+        };
         let mut sid = std::ptr::null_mut();
         // SAFETY: the name ends with NUL, and the call writes only to the local whose address it gets.
-        let answer = unsafe { DeriveAppContainerSidFromAppContainerName(w!("Hearth.Worker"), &raw mut sid) };
+        let answer = unsafe { derive(w!("Hearth.Worker"), &raw mut sid) };
         if answer < 0 || sid.is_null() {
-            tracing::warn!(answer, "this Windows has no containers");
+            tracing::warn!(answer, "this system gives no container");
             return None;
         }
         Some(Self(sid))
@@ -92,6 +101,21 @@ impl Container {
     pub(super) fn capabilities(&self) -> SECURITY_CAPABILITIES {
         SECURITY_CAPABILITIES { AppContainerSid: self.0, ..Default::default() }
     }
+}
+
+/// The call, looked up: linked, it would keep the whole program from starting where it is missing (wine 8).
+#[expect(unsafe_code, reason = "a library is searched for a call")]
+fn derivation() -> Option<Derive> {
+    // SAFETY: the name ends with NUL, and only the system's folder is searched, whose libraries are sound to load.
+    let library =
+        unsafe { LoadLibraryExW(w!("userenv.dll"), std::ptr::null_mut(), LOAD_LIBRARY_SEARCH_SYSTEM32) };
+    if library.is_null() {
+        return None;
+    }
+    // SAFETY: the library is loaded and stays so, and the name ends with NUL.
+    let call = unsafe { GetProcAddress(library, s!("DeriveAppContainerSidFromAppContainerName")) }?;
+    // SAFETY: userenv.h declares the call of this name so.
+    Some(unsafe { std::mem::transmute::<unsafe extern "system" fn() -> isize, Derive>(call) })
 }
 
 impl Drop for Container {
