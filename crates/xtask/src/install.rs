@@ -120,7 +120,8 @@ pub(crate) fn system_packages(wanted: &[&str]) -> Result<()> {
     must(apt().args(["install", "-y", "--no-install-recommends"]).args(&missing))
 }
 
-fn installed(package: &str) -> bool {
+/// Whether a package of the system is installed.
+pub(crate) fn installed(package: &str) -> bool {
     output(Command::new("dpkg-query").args(["-W", "-f=${db:Status-Status}", package]))
         .is_some_and(|status| status == "installed")
 }
