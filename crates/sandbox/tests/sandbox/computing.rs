@@ -231,6 +231,7 @@ async fn a_software_driver_that_is_not_allowed_is_refused_with_a_sentence() {
 }
 
 #[tokio::test]
+#[cfg(unix)]
 async fn a_machine_without_a_driver_is_told_what_to_install() {
     let Some(mut spawn) = software().await else { return };
     spawn.env = vec![("VK_ICD_FILENAMES".into(), "/nonexistent/driver.json".into())];
