@@ -38,6 +38,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 const GROUPS: u32 = 4096;
 /// Rounds per thread.
 const ROUNDS: u32 = 1000;
+
 /// Why a measurement was not completed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

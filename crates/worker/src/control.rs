@@ -100,9 +100,14 @@ pub(crate) fn leave(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Ends the process.
-#[cfg(not(unix))]
+/// Ends the process without the exit handlers of drivers, which may wait for a hung device.
+#[cfg(windows)]
+#[expect(unsafe_code, reason = "std offers no exit without handlers")]
 pub(crate) fn leave(code: i32) -> ! {
+    use windows_sys::Win32::System::Threading::{GetCurrentProcess, TerminateProcess};
+    // SAFETY: the call takes no pointers, and this process may always end itself.
+    unsafe { TerminateProcess(GetCurrentProcess(), code.cast_unsigned()) };
+    // Reached only if the system refused.
     std::process::exit(code)
 }
 

@@ -53,7 +53,17 @@ pub(crate) enum Purpose {
 /// Checks the owner's tools, installs the rest, and builds the page.
 pub(crate) fn install(purpose: Purpose) -> Result<()> {
     tools()?;
-    system_packages(purpose)?;
+    let packages = match purpose {
+        Purpose::Run => BUILD_PACKAGES.to_vec(),
+        Purpose::Test => [BUILD_PACKAGES, TEST_PACKAGES].concat(),
+    };
+    if is_debian() {
+        system_packages(&packages)?;
+    } else {
+        say(
+            "system packages: only Debian and Ubuntu are prepared by this tool; elsewhere see CONTRIBUTING.md",
+        );
+    }
     if purpose == Purpose::Test {
         swiftshader()?;
     }
@@ -93,24 +103,16 @@ fn node_version(text: &str) -> Option<(u32, u32)> {
 
 /// Installs clpeak, against which one figure is held.
 pub(crate) fn clpeak() -> Result<()> {
-    debian_packages(CLPEAK_PACKAGES)
+    if is_debian() { system_packages(CLPEAK_PACKAGES) } else { Ok(()) }
 }
 
-fn system_packages(purpose: Purpose) -> Result<()> {
-    match purpose {
-        Purpose::Run => debian_packages(BUILD_PACKAGES),
-        Purpose::Test => debian_packages(&[BUILD_PACKAGES, TEST_PACKAGES].concat()),
-    }
+/// Whether this system's packages are Debian's or Ubuntu's.
+pub(crate) fn is_debian() -> bool {
+    std::env::consts::OS == "linux" && Path::new("/usr/bin/apt-get").exists()
 }
 
-/// Names the packages that are missing and installs them.
-fn debian_packages(wanted: &[&'static str]) -> Result<()> {
-    if std::env::consts::OS != "linux" || !Path::new("/usr/bin/apt-get").exists() {
-        say(
-            "system packages: only Debian and Ubuntu are prepared by this tool; elsewhere see CONTRIBUTING.md",
-        );
-        return Ok(());
-    }
+/// Names the packages among `wanted` that are missing, then installs them with apt.
+pub(crate) fn system_packages(wanted: &[&str]) -> Result<()> {
     let missing: Vec<&str> = wanted.iter().copied().filter(|package| !installed(package)).collect();
     if missing.is_empty() {
         return Ok(());
@@ -129,7 +131,8 @@ fn debian_packages(wanted: &[&'static str]) -> Result<()> {
     must(apt().args(["install", "-y", "--no-install-recommends"]).args(&missing))
 }
 
-fn installed(package: &str) -> bool {
+/// Whether a package of the system is installed.
+pub(crate) fn installed(package: &str) -> bool {
     output(Command::new("dpkg-query").args(["-W", "-f=${db:Status-Status}", package]))
         .is_some_and(|status| status == "installed")
 }
@@ -143,7 +146,7 @@ const SWIFTSHADER_FILES: [&str; 2] = ["libvk_swiftshader.so", "vk_swiftshader_ic
 /// had, the tests that need it say that they were left out.
 fn swiftshader() -> Result<()> {
     let description = workspace::swiftshader();
-    if description.exists() || !Path::new("/usr/bin/apt-get").exists() {
+    if description.exists() || !is_debian() {
         return Ok(());
     }
     let folder = description.parent().context("a folder of the driver")?.to_path_buf();

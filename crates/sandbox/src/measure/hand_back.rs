@@ -14,8 +14,8 @@ use protocol::manifest::{Buffer, Cost, Family, Kernel, Module, Program, Role, St
 use super::{MeasureError, program, start};
 use crate::worker::{DeathReason, Ready, Spawn, Worker, WorkerEvent};
 
-/// No processor time used for this long means idle.
-const QUIET: Duration = Duration::from_millis(4);
+/// No processor time used for this long means idle. Windows counts at its clock's tick of 15.6 ms.
+const QUIET: Duration = Duration::from_millis(if cfg!(windows) { 40 } else { 4 });
 /// Processor time that answering a frame may cost and that is not device time.
 const NOISE: Duration = Duration::from_micros(300);
 /// A device that is busy for longer than this after its owner came back has not been given back.

@@ -71,6 +71,12 @@ fn driver_of(description: &std::ffi::OsStr) -> Spawn {
     let mut spawn = Spawn::new(worker_path());
     spawn.env.retain(|(name, _)| name != "VK_ICD_FILENAMES" && name != "VK_DRIVER_FILES");
     spawn.env.push(("VK_ICD_FILENAMES".into(), description.into()));
+    #[cfg(windows)]
+    {
+        // Only wine has that file; it reaches the driver through the display, and offers a made-up card first.
+        spawn.adapter = "llvmpipe".to_owned();
+        spawn.env.extend(std::env::var_os("DISPLAY").map(|display| ("DISPLAY".into(), display)));
+    }
     spawn.allow_software = true;
     spawn.within = Duration::from_secs(30);
     spawn
