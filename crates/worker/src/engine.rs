@@ -156,14 +156,14 @@ impl Engine {
 
     /// Puts the program on the device if it is not there.
     fn ensure_loaded(&mut self) -> Result<(), Fault> {
-        let job = self.job.as_ref().ok_or_else(no_program)?;
+        let job = self.job.as_mut().ok_or_else(no_program)?;
         if self.loaded.is_none() {
             let opened = self.device.open()?;
             let mut loaded = Loaded::new(opened, &job.program, &job.sources, &job.admitted)?;
             if self.gate.enter() {
                 let warm = loaded.warm_up();
                 self.gate.leave();
-                warm?;
+                job.sizes.learn_fixed(warm?);
             }
             self.loaded = Some(loaded);
         }

@@ -118,6 +118,9 @@ fn run(program: &TestProgram, full: bool, tally: &mut Tally) -> Result<()> {
         .env("ANVIL_BIN", workspace::anvil())
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
+    if workspace::swiftshader().exists() {
+        command.env("HEARTH_SWIFTSHADER", workspace::swiftshader());
+    }
     if full {
         command.env("HEARTH_LONG_TIER", "1");
     }

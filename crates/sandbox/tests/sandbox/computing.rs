@@ -169,7 +169,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let (program, sources) = program(source, buffers, groups, 2);
     let (mut worker, _) = Worker::spawn(&spawn).await.expect("the worker starts");
     worker.load(&program, &sources, LOAD_WITHIN).await.expect("admitted");
-    let long = Pace { piece_micros: 200_000, ..Pace::AWAY };
+    let long = Pace { piece_micros: 200_000, longest_micros: 200_000, ..Pace::AWAY };
     let job = SliceJob { slice: SliceId([3; 32]), inputs: Vec::new(), params: Vec::new() };
     let mut told = Vec::new();
     let outputs =
