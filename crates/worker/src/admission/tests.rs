@@ -223,13 +223,35 @@ fn a_syntax_error_names_its_line() {
 
 #[test]
 fn every_program_that_ships_is_admitted() {
-    let shape = |spectra| jobs::search::Shape::new(512, 40, spectra).expect("a usual shape");
-    let searches = [2, 16, jobs::search::MAX_SPECTRA].map(shape);
-    let mut programs: Vec<(Program, Vec<String>)> =
-        searches.iter().map(|shape| (shape.program("Search", "Searches."), shape.sources())).collect();
-    programs.push(jobs::conformance::program());
-    programs
-        .extend(jobs::benchmark::programs().into_iter().map(|measured| (measured.program, measured.sources)));
+    use jobs::{benchmark, product, rendering, search};
+    let adapter = protocol::frames::Adapter {
+        name: "card".to_owned(),
+        backend: "vulkan".to_owned(),
+        driver: "1".to_owned(),
+        vendor_id: 1,
+        device_id: 1,
+        software: false,
+        max_binding_bytes: 128 << 20,
+        memory_bytes: None,
+        features: vec![Feature::F16],
+    };
+    let mut programs = vec![jobs::conformance::program()];
+    for spectra in [2, 16, search::MAX_SPECTRA] {
+        let shape = search::Shape::new(512, 40, spectra).expect("a usual shape");
+        programs.push((shape.program("Search", "Searches."), shape.sources()));
+    }
+    let shape = rendering::Shape::new(512, 256, rendering::MAX_SAMPLES).expect("a usual shape");
+    programs.push((shape.program("Picture", "Draws."), shape.sources()));
+    let shape = product::Shape::new(64, 1024, 64).expect("a usual shape");
+    programs.push((shape.program("Product", "Multiplies."), shape.sources()));
+    use benchmark::Speed;
+    for speed in [Speed::Float, Speed::Integer, Speed::Half, Speed::Memory] {
+        let measured = speed.program(u32::MAX, &adapter);
+        programs.push((measured.program, measured.sources));
+    }
+    for measured in [benchmark::arrival(&adapter), benchmark::departure(), benchmark::dispatch()] {
+        programs.push((measured.program, measured.sources));
+    }
     for (program, sources) in programs {
         if let Err(fault) = on_a_large_stack(&program, &sources) {
             panic!("{} is refused: {}", program.title, fault.detail);
