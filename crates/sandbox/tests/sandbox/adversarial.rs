@@ -63,6 +63,26 @@ fn bombs() -> Vec<(&'static str, Program, Vec<String>, FaultCode)> {
             kernel("fn f(x: u32) -> u32 { return f(x); }", "words[at] = f(at);", 1),
             FaultCode::Wgsl,
         ),
+        entry(
+            "an endless loop",
+            kernel("", "var i = at; loop { i = i * 3u; if (piece.z == 0u) { break; } } words[at] = i;", 1),
+            FaultCode::Wgsl,
+        ),
+        entry(
+            "a loop that ends after hours",
+            kernel("", "for (var i = 0u; i < 4294967295u; i += 1u) { words[at] += i; }", 1),
+            FaultCode::Wgsl,
+        ),
+        entry(
+            "memory of another job, read before it is written",
+            kernel("var<workgroup> left: array<u32, 64>;", "words[at] = left[lane];", 1),
+            FaultCode::Wgsl,
+        ),
+        entry(
+            "a barrier that some never reach",
+            kernel("", "if (lane == 0u) { workgroupBarrier(); } words[at] = 1u;", 1),
+            FaultCode::Wgsl,
+        ),
         entry("floats", kernel("", "words[at] = u32(sqrt(f32(at)));", 1), FaultCode::Wgsl),
         entry("writing an input", wrong_binding, FaultCode::Interface),
         entry("another workgroup size", wrong_size, FaultCode::Interface),

@@ -4,7 +4,10 @@
 //! comments and operators, keeps one counter per bracket, and does not recurse. It refuses more than the grammar needs to
 //! be refused, never less than the parser survives.
 
-use super::Rejection;
+use std::iter::Peekable;
+use std::str::CharIndices;
+
+use super::rejection::Rejection;
 
 /// Deepest nesting of brackets.
 const MAX_NESTING: usize = 64;
@@ -15,13 +18,12 @@ const MAX_ELSE: u32 = 200;
 
 /// Refuses nesting and operator chains that a recursive parser may not survive.
 pub(super) fn scan(source: &str) -> Result<(), Rejection> {
-    let mut line = 1;
     // Operators seen on each open level of brackets.
     let mut levels = vec![0_u32];
     let mut elses = 0_u32;
     let mut word = String::new();
-    let mut chars = source.chars().peekable();
-    while let Some(c) = chars.next() {
+    let mut chars = source.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
         if c.is_alphanumeric() || c == '_' {
             if word.len() <= 4 {
                 word.push(c);
@@ -31,25 +33,24 @@ pub(super) fn scan(source: &str) -> Result<(), Rejection> {
         if std::mem::take(&mut word) == "else" {
             elses += 1;
             if elses > MAX_ELSE {
-                return Err(Rejection { line, message: format!("more than {MAX_ELSE} else branches") });
+                return Err(Rejection::at_byte(at, source, format!("more than {MAX_ELSE} else branches")));
             }
         }
         match c {
-            '\n' => line += 1,
-            '/' if chars.peek() == Some(&'/') => while chars.next_if(|&c| c != '\n').is_some() {},
-            '/' if chars.peek() == Some(&'*') => {
+            '/' if next_is(&mut chars, '/') => while chars.next_if(|&(_, c)| c != '\n').is_some() {},
+            '/' if next_is(&mut chars, '*') => {
                 chars.next();
-                skip_block_comment(&mut chars, &mut line);
+                skip_block_comment(&mut chars);
             }
             '(' | '[' | '{' => {
                 // Indexing is a link of a chain as well: a[0][0][0]...
                 if c == '[' {
-                    count(&mut levels, line)?;
+                    count(&mut levels, at, source)?;
                 }
                 levels.push(0);
                 if levels.len() > MAX_NESTING + 1 {
                     let message = format!("brackets are nested deeper than {MAX_NESTING}");
-                    return Err(Rejection { line, message });
+                    return Err(Rejection::at_byte(at, source, message));
                 }
             }
             ')' | ']' => close(&mut levels),
@@ -59,7 +60,7 @@ pub(super) fn scan(source: &str) -> Result<(), Rejection> {
             }
             ';' | ',' => reset(&mut levels),
             '+' | '-' | '*' | '/' | '%' | '&' | '|' | '^' | '!' | '~' | '<' | '>' | '=' | '.' => {
-                count(&mut levels, line)?;
+                count(&mut levels, at, source)?;
             }
             _ => {}
         }
@@ -67,14 +68,18 @@ pub(super) fn scan(source: &str) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn count(levels: &mut [u32], line: u32) -> Result<(), Rejection> {
+type Chars<'a> = Peekable<CharIndices<'a>>;
+
+fn next_is(chars: &mut Chars<'_>, expected: char) -> bool {
+    chars.peek().is_some_and(|&(_, c)| c == expected)
+}
+
+fn count(levels: &mut [u32], at: usize, source: &str) -> Result<(), Rejection> {
     if let Some(operators) = levels.last_mut() {
         *operators += 1;
         if *operators > MAX_CHAIN {
-            return Err(Rejection {
-                line,
-                message: format!("more than {MAX_CHAIN} operators in one expression"),
-            });
+            let message = format!("more than {MAX_CHAIN} operators in one expression");
+            return Err(Rejection::at_byte(at, source, message));
         }
     }
     Ok(())
@@ -94,14 +99,19 @@ fn close(levels: &mut Vec<u32>) {
 }
 
 /// Skips a block comment, which WGSL allows to nest, after its first two characters.
-fn skip_block_comment(chars: &mut std::iter::Peekable<std::str::Chars<'_>>, line: &mut u32) {
+fn skip_block_comment(chars: &mut Chars<'_>) {
     let mut depth = 1_u32;
     while depth > 0 {
         match chars.next() {
             None => return,
-            Some('\n') => *line += 1,
-            Some('/') if chars.next_if_eq(&'*').is_some() => depth += 1,
-            Some('*') if chars.next_if_eq(&'/').is_some() => depth -= 1,
+            Some((_, '/')) if next_is(chars, '*') => {
+                chars.next();
+                depth += 1;
+            }
+            Some((_, '*')) if next_is(chars, '/') => {
+                chars.next();
+                depth -= 1;
+            }
             Some(_) => {}
         }
     }

@@ -1,15 +1,15 @@
-//! PURE: limits of a parsed module, and the integer subset of WGSL.
+//! PURE: limits of a parsed module.
 //!
 //! The numbers bound what drivers do with a module: compile time grows with its inlined size, and arrays per thread with
 //! memory. Measurements behind them: the attack table in the notes on the sandbox.
 
 use naga::valid::{FunctionInfo, ModuleInfo};
 use naga::{
-    AddressSpace, ArraySize, AtomicFunction, BinaryOperator, Block, Expression, Function, Handle, Literal,
-    Module, ScalarKind, ShaderStage, Statement, Type, TypeInner,
+    AddressSpace, ArraySize, Block, Expression, Function, Handle, Module, ShaderStage, Statement, Type,
+    TypeInner,
 };
 
-use super::Rejection;
+use super::rejection::Rejection;
 
 const MAX_STATEMENTS: u64 = 2_000;
 const MAX_EXPRESSIONS: u64 = 5_000;
@@ -183,77 +183,8 @@ pub(super) fn check_memory(module: &Module, info: &ModuleInfo, source: &str) -> 
     Ok(())
 }
 
-/// The subset whose results are the same on every card: integers without undefined or order-dependent operations.
-pub(super) fn check_integers(module: &Module, info: &ModuleInfo, source: &str) -> Result<(), Rejection> {
-    for (function, info) in functions(module, info) {
-        for (handle, expression) in function.expressions.iter() {
-            let reject = |message| Err(Rejection::at(function.expressions.get_span(handle), source, message));
-            let kind = info[handle].ty.inner_with(&module.types).scalar_kind();
-            if matches!(kind, Some(ScalarKind::Float | ScalarKind::AbstractFloat)) {
-                return reject("float values are not admitted where results are compared bit by bit");
-            }
-            if let Expression::Binary { op: BinaryOperator::Divide | BinaryOperator::Modulo, right, .. } =
-                expression
-                && kind == Some(ScalarKind::Sint)
-                && !is_positive(module, function, *right)
-            {
-                return reject(
-                    "signed / and % need a positive constant on the right where results are compared bit by bit",
-                );
-            }
-        }
-        check_atomics(function, info, source)?;
-    }
-    Ok(())
-}
-
-fn check_atomics(function: &Function, info: &FunctionInfo, source: &str) -> Result<(), Rejection> {
-    let mut todo = vec![&function.body];
-    while let Some(block) = todo.pop() {
-        for (statement, &span) in block.span_iter() {
-            match statement {
-                Statement::Block(inner) => todo.push(inner),
-                Statement::If { accept, reject, .. } => todo.extend([accept, reject]),
-                Statement::Switch { cases, .. } => todo.extend(cases.iter().map(|case| &case.body)),
-                Statement::Loop { body, continuing, .. } => todo.extend([body, continuing]),
-                Statement::Atomic { fun, result, .. } => {
-                    let ordered = matches!(fun, AtomicFunction::Exchange { .. });
-                    let used = result.is_some_and(|result| info[result].ref_count > 0);
-                    if ordered || used {
-                        let message = "an atomic operation's result depends on order where results are compared bit by bit";
-                        return Err(Rejection::at(span, source, message));
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Whether an expression is a constant of positive integers.
-fn is_positive(module: &Module, function: &Function, handle: Handle<Expression>) -> bool {
-    let constant = |handle| match &module.global_expressions[handle] {
-        Expression::Literal(literal) => is_positive_literal(literal),
-        Expression::Splat { value, .. } => {
-            matches!(&module.global_expressions[*value], Expression::Literal(literal) if is_positive_literal(literal))
-        }
-        _ => false,
-    };
-    match &function.expressions[handle] {
-        Expression::Literal(literal) => is_positive_literal(literal),
-        Expression::Constant(named) => constant(module.constants[*named].init),
-        Expression::Splat { value, .. } => is_positive(module, function, *value),
-        _ => false,
-    }
-}
-
-fn is_positive_literal(literal: &Literal) -> bool {
-    matches!(literal, Literal::I32(1..) | Literal::AbstractInt(1..))
-}
-
-/// All functions of a module with what the validator found out about them.
-fn functions<'a>(
+/// All functions of a module with what the validator found out about them; entry points last.
+pub(super) fn functions<'a>(
     module: &'a Module,
     info: &'a ModuleInfo,
 ) -> impl Iterator<Item = (&'a Function, &'a FunctionInfo)> {
