@@ -80,8 +80,13 @@ struct Seen {
 
 /// Whether a card is the one that is meant.
 fn is_meant(seen: &Seen, meant: &CardName) -> bool {
-    let name = || seen.name.as_ref().is_some_and(|name| *name == meant.name);
-    seen.vendor_id == meant.vendor_id && seen.device_id.map_or_else(name, |id| id == meant.device_id)
+    let same = match (seen.device_id, &seen.name) {
+        (Some(id), _) => id == meant.device_id,
+        (None, Some(name)) => *name == meant.name,
+        // A card that does not tell what it is may be the one: its readings say why it does not.
+        (None, None) => true,
+    };
+    seen.vendor_id == meant.vendor_id && same
 }
 
 impl Cards {

@@ -194,6 +194,14 @@ fn of_two_cards_the_one_that_computes_is_read() {
     assert_eq!(known(&fake.read().state.celsius), 61, "by its PCI device");
     fake.write(&format!("{OTHER}{RTX}fail pci 4\n"));
     assert_eq!(known(&fake.read().state.celsius), 61, "by its name, where the device is not told");
+    fake.write(&format!("{RTX}fail pci 4\nfail name 4\nfail celsius 4\n"));
+    let celsius = fake.read().state.celsius;
+    assert_eq!(
+        celsius,
+        CardReading::Unknown(Unread::NotPermitted),
+        "an only card that hides is not called lost"
+    );
+    fake.write(&format!("{OTHER}{RTX}"));
     let unnamed = fake.cards().read(None, &BTreeSet::new());
     assert_eq!(known(&unnamed.state.celsius), 61, "the warmer one keeps the limit while neither is named");
     assert_eq!(unnamed.state.watts, CardReading::Unknown(Unread::Ambiguous));
