@@ -215,6 +215,8 @@ pub(crate) fn cpu_time(pid: u32) -> Option<Duration> {
     Some(Duration::from_nanos((of(kernel) + of(user)) * 100))
 }
 
+/// Lets a child inherit the handle. Until the caller drops it, a child that another thread starts at the same moment may
+/// inherit it too, and would delay the notice of the worker's end, though neither its deadlines nor the kill.
 #[expect(unsafe_code, reason = "std does not mark handles")]
 fn inherit(handle: HANDLE) -> io::Result<()> {
     // SAFETY: the caller's pipe is open; the call takes no pointers.

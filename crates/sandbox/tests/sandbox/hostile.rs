@@ -143,6 +143,7 @@ async fn running(spawn: &Spawn) -> Worker {
 
 /// The violation for which the worker died; no other event may come before.
 async fn violation(worker: &mut Worker) -> Violation {
+    #[cfg(target_os = "linux")]
     let pid = worker.pid();
     match worker.next_event().await {
         WorkerEvent::Died(death) => {
@@ -365,6 +366,7 @@ async fn dropping_the_handle_kills_the_process() {
     let _one = ONE.lock().await;
     let (_folder, spawn) = Liar::ready().spawn();
     let worker = started(&spawn).await;
+    #[cfg(target_os = "linux")]
     let pid = worker.pid();
     drop(worker);
     #[cfg(target_os = "linux")]
