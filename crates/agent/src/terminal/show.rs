@@ -303,7 +303,7 @@ mod tests {
         };
         let text = show(&present, "en");
         for part in [
-            "12740 GFLOP/s",
+            "12740\u{a0}GFLOP/s",
             "Held 97 % of its best",
             "Power: 168 W",
             "Temperature: unknown (The card does not",
