@@ -50,9 +50,14 @@ impl DerefMut for Software {
 
 /// A worker on the software driver; `None`, and a line that says so, where that driver is not installed.
 pub(crate) async fn software() -> Option<Software> {
-    static TURN: Mutex<()> = Mutex::const_new(());
     let spawn = driver()?;
-    Some(Software { spawn, _turn: TURN.lock().await })
+    Some(Software { spawn, _turn: turn().await })
+}
+
+/// Waits until no other test uses a driver.
+pub(crate) async fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    TURN.lock().await
 }
 
 /// [`software`] without waiting for a turn.

@@ -6,6 +6,7 @@
 mod adversarial;
 mod common;
 mod computing;
+mod drivers;
 #[cfg(unix)]
 mod hostile;
 mod measuring;
