@@ -181,11 +181,22 @@ fn status_of(_script: &Script, wanted: &str) -> Value {
             json!({"unit": "EMBER", "paid": "0.321", "electricity": "0.137", "net": "0.184"}) },
         "snooze": null,
         "benchmark": if welcomed { Value::Null } else { json!({"running": "download", "permille": 620,
-            "finished_at": null, "adapter": adapter, "float_gops": 12740.0, "integer_gops": 6380.0,
-            "memory_gbytes": 332.0, "rtt_millis": 18.4, "up_bits_per_s": null, "down_bits_per_s": null,
+            "finished_at": null, "adapter": adapter,
+            "float": {"best": 12740.0, "median": 12655.0, "spread_percent": 0.6, "runs": 7},
+            "integer": {"best": 6380.0, "median": 6351.0, "spread_percent": 0.4, "runs": 7},
+            "half": {"best": 12810.0, "median": 12702.0, "spread_percent": 0.7, "runs": 7},
+            "memory": {"best": 332.0, "median": 329.0, "spread_percent": 0.9, "runs": 6},
+            "to_card_gbytes": 11.4, "from_card_gbytes": 6.2, "dispatch_micros": 71.0,
+            "held": {"share_percent": 97.2, "seconds": 3.02, "before": card_state(44, 18), "at_end": card_state(61, 168)},
+            "rtt_millis": 18.4, "up_bits_per_s": null, "down_bits_per_s": null,
             "error": null}) },
         "welcomed": welcomed, "notices": [], "wallet": "not_backed_up",
     })
+}
+
+fn card_state(celsius: u32, watts: u32) -> Value {
+    json!({"celsius": {"known": celsius}, "watts": {"known": watts}, "throttles": {"known": []},
+        "memory": {"known": {"used_bytes": 1_610_612_736, "total_bytes": 12_884_901_888_u64}}})
 }
 
 fn preferences(script: &Script) -> Value {
@@ -234,8 +245,8 @@ fn picture() -> Value {
                 "levels": levels, "hit": index == 30 || index == 15})
         })
         .collect();
-    json!({"columns": columns, "rows": rows, "levels": base64(&cells), "left_hz": 8_419_296_500_u64,
-        "right_hz": 8_419_297_500_u64, "span_millis": 292_000,
+    json!({"kind": "waterfall", "columns": columns, "rows": rows, "levels": base64(&cells),
+        "left_hz": 8_419_296_500_u64, "right_hz": 8_419_297_500_u64, "span_millis": 292_000,
         "mark": {"hit": {"frequency_hz": 8_419_297_028_u64, "drift_micro_hz_s": -373_000, "snr_milli": 245_700},
             "first_column": 186, "last_column": 148},
         "searched": searched})

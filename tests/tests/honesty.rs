@@ -99,6 +99,7 @@ impl Cheat {
                 memory_bytes: None,
                 features: Vec::new(),
             },
+            answers: None,
         };
         let _: Enrolled = self.post("enroll", enroll).await;
         let lease = loop {
@@ -162,6 +163,10 @@ fn a_device_that_hands_in_wrong_slices_is_not_paid_and_the_job_is_done_by_anothe
     let last = runtime.block_on(cheat.beat(0, false));
     assert!(last.receipts.is_empty(), "wrong work earns no receipt");
     let status = world.coordinator_status();
+    assert_eq!(
+        status["held_classes"][0]["described"], "vulkan 0000:0000 none",
+        "the driver that it invented is held: {status}"
+    );
     assert_eq!(status["receipts"], 1, "one bundle was accepted, and one receipt written for it: {status}");
     assert_eq!(status["books_agree"], true, "the ledger agrees with a recount");
 }

@@ -15,7 +15,8 @@ try {
 
 async function backend(): Promise<Backend> {
   if (!('__TAURI_INTERNALS__' in window) && import.meta.env.MODE !== 'production') {
-    return new (await import('./lib/backend/demo')).Demo();
+    const { Demo, sceneAt } = await import('./lib/backend/demo');
+    return new Demo(sceneAt(location.search));
   }
   return tauri;
 }

@@ -1,7 +1,8 @@
 import { cleanup, fireEvent, render, screen, waitFor } from '@testing-library/svelte';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import App from './App.svelte';
-import { Demo, sampleReason, sampleStatus, sampleWallet, type Scene } from './lib/backend/demo';
+import type { Benchmark, CardState, Status, Unread } from './lib/backend/bindings';
+import { benchmark, Demo, sampleImage, samplePicture, sampleReason, sampleStatus, sampleWallet, statusAt, type Scene } from './lib/backend/demo';
 import { Present } from './lib/present.svelte';
 
 // happy-dom has no layout and draws nothing; the page must stand without both.
@@ -31,6 +32,27 @@ describe('Home', () => {
     expect((await at('today')).textContent).toContain('+0.1840 EMBER');
     expect((await at('slices')).textContent).toBe('41 of 64 slices searched');
     expect((await at('found')).textContent).toContain('246 times above the noise');
+  });
+
+  it('shows the image that a rendering makes, and says what is there of it', async () => {
+    open({ status: statusAt('rendering'), picture: { kind: 'image', ...sampleImage(29) } });
+    expect((await at('work-purpose')).textContent).toBe('Computing a picture, tile by tile');
+    expect((await at('tiles')).textContent).toBe('29 of 64 tiles from this home');
+    expect(screen.getByRole('img').getAttribute('aria-label')).toContain('512 by 512 pixels');
+    await fireEvent.click(await at('job-facts'));
+    expect((await at('facts')).textContent).toContain('rendering');
+    expect((await at('tiles')).textContent).toBe('29 of 64 tiles from this home');
+  });
+
+  it('never shows the picture of other work', async () => {
+    open({ status: statusAt('rendering'), picture: { kind: 'waterfall', ...samplePicture() } });
+    expect((await at('picture')).textContent).toBe('The picture appears with the first finished tile.');
+  });
+
+  it('says in a sentence that a matrix product has no picture', async () => {
+    open({ status: statusAt('matrix_product'), picture: null });
+    expect((await at('no-picture')).textContent).toContain('29 of 64 blocks are done');
+    expect(screen.queryByTestId('picture')).toBeNull();
   });
 
   it('snoozes at once and offers to resume', async () => {
@@ -124,6 +146,51 @@ describe('Welcome', () => {
     await fireEvent.click(await at('welcome-continue'));
     await fireEvent.click(await at('welcome-back'));
     await at('page-welcome-1');
+  });
+});
+
+describe('the measurement', () => {
+  const settings = async (status: Status) => {
+    open({ status });
+    await fireEvent.click(await at('nav-settings'));
+    return at('measured');
+  };
+  const of = (part: Partial<Benchmark>) => ({ ...sampleStatus(), benchmark: { ...benchmark, ...part } });
+
+  it('says what each figure means', async () => {
+    const shown = await settings(of({}));
+    expect(shown.textContent).toContain('12,740\u00a0GFLOP/s');
+    expect(shown.textContent).toContain('It held 97 % of its best speed over 3 seconds');
+    expect((await at('measured-celsius')).textContent).toContain('Before: 44\u00a0°C');
+    expect((await at('measured-throttle')).textContent).toContain('its power limit');
+  });
+
+  it('shows what could not be read as unknown, each with its reason', async () => {
+    const unknown = (why: Unread): CardState => ({
+      celsius: { unknown: why }, watts: { unknown: why }, memory: { unknown: why }, throttles: { unknown: why },
+    });
+    await settings(of({ held: { share_percent: 80, seconds: 3, before: unknown('lost'), at_end: unknown('lost') } }));
+    for (const id of ['measured-celsius', 'measured-watts', 'measured-throttle']) {
+      const line = await at(id);
+      expect(line.textContent).toContain('unknown');
+      expect(line.textContent).toContain('does not answer');
+    }
+    expect(screen.queryByTestId('measured-card_memory')).toBeNull();
+  });
+
+  it('names a software renderer as one, counts nothing and shows no sensors', async () => {
+    const adapter = { ...benchmark.adapter!, name: 'llvmpipe', software: true, features: [] };
+    await settings(of({ adapter, half: null }));
+    expect((await at('measured-software')).textContent).toContain('do not count');
+    expect((await at('measured-half')).textContent).toContain('not offered');
+    expect(screen.queryByTestId('measured-celsius')).toBeNull();
+  });
+
+  it('leaves out what is not measured yet', async () => {
+    await settings(of({ running: 'memory', memory: null, held: null, to_card_gbytes: null, from_card_gbytes: null, dispatch_micros: null }));
+    expect(screen.queryByTestId('measured-memory')).toBeNull();
+    expect(screen.queryByTestId('measured-held')).toBeNull();
+    await at('measured-float');
   });
 });
 

@@ -146,6 +146,7 @@ fn today(status: &Status, words: &Catalogue) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use protocol::frames::Adapter;
     use protocol::local::{
         CardLane, Money, Reason, ReasonCode, SentToday, SnoozeView, UploadLane, WalletBrief,
     };
@@ -153,6 +154,21 @@ pub(crate) mod tests {
     use super::*;
 
     const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
+
+    /// The processor in place of a card.
+    pub(crate) fn software() -> Adapter {
+        Adapter {
+            name: "llvmpipe".into(),
+            backend: "vulkan".into(),
+            driver: "llvmpipe".into(),
+            vendor_id: 0,
+            device_id: 0,
+            software: true,
+            max_binding_bytes: 1 << 27,
+            memory_bytes: None,
+            features: Vec::new(),
+        }
+    }
 
     pub(crate) fn status(state: State) -> Status {
         Status {

@@ -2,34 +2,50 @@
 //!
 //! Every figure comes from a run whose output was checked or from bytes that passed; a part that fails leaves its figure
 //! out and says why. Nothing of it is ever paid for or sent. The engine starts it when the owner asks and hears its
-//! progress; it never writes anything down itself.
+//! progress; it never writes anything down itself. The method is told in docs/benchmark.md.
 
+mod course;
+mod rate;
+pub mod rig;
+
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jobs::benchmark::{BenchmarkProgram, Kind, programs};
+use jobs::benchmark::{BenchmarkProgram, Speed, arrival, departure, dispatch};
 use network::{Net, Phase};
 use protocol::frames::{Confinement, Pace};
-use protocol::id::SliceId;
-use protocol::local::{Benchmark, BenchmarkStep, ErrorCode, LocalError};
-use sandbox::{Run, Spawn, SpawnError, Worker, WorkerEvent};
+use protocol::local::{
+    Benchmark, BenchmarkStep, CardReading, CardState, ErrorCode, Held, LocalError, Rate, Unread,
+};
+use sandbox::{Spawn, SpawnError};
 use tokio::task::JoinHandle;
 
-/// A program is repeated for this long, at least twice; the best run counts.
-const REPEAT_FOR: Duration = Duration::from_millis(1500);
-/// A run may take this long.
-const RUN_WITHIN: Duration = Duration::from_secs(60);
-/// Compilation may take this long.
-const LOAD_WITHIN: Duration = Duration::from_secs(60);
+use crate::card::{CardName, Cards, Sensed};
+use rig::{Rig, RigError, Took};
+
+/// Each speed is measured for this long, longer where that gives fewer than [`RUNS`] runs.
+const SPEED_FOR: Duration = Duration::from_millis(300);
+const RUNS: usize = 5;
+/// Arithmetic without a pause, for this long.
+const SUSTAINED_FOR: Duration = Duration::from_secs(3);
+/// Runs of the sustained arithmetic are this many times as long, so that the card rests little between them.
+const SUSTAINED_TIMES: u32 = 4;
+/// Runs of each transfer; the quickest counts.
+const TRANSFERS: usize = 3;
+/// One piece at a time, each its own submission.
+const SINGLE: Pace = Pace { piece_micros: 100, longest_micros: 100, in_flight: 1, duty_percent: 100 };
+/// A driver that does not answer for its sensors is not waited for.
+const SENSORS_WITHIN: Duration = Duration::from_secs(2);
 
 /// How far a measurement is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BenchProgress {
     /// The figures so far. [`Benchmark::finished_at`] is left to the receiver, who has the clock.
-    pub benchmark: Benchmark,
+    pub benchmark: Box<Benchmark>,
     /// Walls round the worker, once it is open.
     pub confinement: Option<Confinement>,
 }
@@ -76,7 +92,8 @@ impl Bench for Measuring {
         if self.task.as_ref().is_some_and(|task| !task.is_finished()) {
             return;
         }
-        let progress = Progress { outlet: Arc::clone(&self.outlet), shown: empty(), confinement: None };
+        let progress =
+            Progress { outlet: Arc::clone(&self.outlet), shown: Benchmark::default(), confinement: None };
         let (spawn, net, base_url) = (self.spawn.clone(), self.net.clone(), self.base_url.clone());
         self.task = Some(tokio::spawn(measure(spawn, net, base_url, progress)));
     }
@@ -107,22 +124,6 @@ impl Bench for Measuring {
     }
 }
 
-fn empty() -> Benchmark {
-    Benchmark {
-        running: Some(BenchmarkStep::Opening),
-        permille: 0,
-        finished_at: None,
-        adapter: None,
-        float_gops: None,
-        integer_gops: None,
-        memory_gbytes: None,
-        rtt_millis: None,
-        up_bits_per_s: None,
-        down_bits_per_s: None,
-        error: None,
-    }
-}
-
 struct Progress {
     outlet: BenchOutlet,
     shown: Benchmark,
@@ -131,28 +132,17 @@ struct Progress {
 
 impl Progress {
     fn tell(&self) {
-        (self.outlet)(BenchProgress { benchmark: self.shown.clone(), confinement: self.confinement.clone() });
+        (self.outlet)(BenchProgress {
+            benchmark: Box::new(self.shown.clone()),
+            confinement: self.confinement.clone(),
+        });
     }
 
-    /// `share` of the step from `from` to `to` thousandths.
+    /// `share` of a step is done.
     fn at(&mut self, step: BenchmarkStep, share: f64) {
-        let (from, to) = span(step);
         self.shown.running = Some(step);
-        self.shown.permille = from + (f64::from(to - from) * share.clamp(0.0, 1.0)) as u16;
+        self.shown.permille = course::permille(step, share);
         self.tell();
-    }
-}
-
-/// The thousandths of the whole that a step takes up.
-const fn span(step: BenchmarkStep) -> (u16, u16) {
-    match step {
-        BenchmarkStep::Opening => (0, 50),
-        BenchmarkStep::Integer => (50, 200),
-        BenchmarkStep::Float => (200, 350),
-        BenchmarkStep::Memory => (350, 500),
-        BenchmarkStep::Latency => (500, 550),
-        BenchmarkStep::Download => (550, 775),
-        BenchmarkStep::Upload => (775, 1000),
     }
 }
 
@@ -160,7 +150,7 @@ async fn measure(spawn: Spawn, net: Net, base_url: String, mut progress: Progres
     progress.at(BenchmarkStep::Opening, 0.0);
     if let Err(error) = Box::pin(measure_card(&spawn, &mut progress)).await {
         let code = match &error {
-            CardError::Spawn(SpawnError::NoAdapter(_)) => ErrorCode::NoDriver,
+            RigError::Open(SpawnError::NoAdapter(_)) => ErrorCode::NoDriver,
             _ => ErrorCode::Internal,
         };
         progress.shown.error = Some(LocalError { code, detail: text(&error) });
@@ -183,99 +173,164 @@ fn text(error: &dyn std::error::Error) -> String {
     }
 }
 
-/// Why the card could not be measured.
-#[derive(Debug, thiserror::Error)]
-enum CardError {
-    #[error("open the card")]
-    Spawn(#[from] SpawnError),
-    #[error("load {name}")]
-    Load {
-        name: &'static str,
-        #[source]
-        source: sandbox::LoadError,
-    },
-    #[error("run {name}")]
-    Run {
-        name: &'static str,
-        #[source]
-        source: sandbox::CommandError,
-    },
-    #[error("{name} failed: {detail}")]
-    Failed { name: &'static str, detail: String },
-    #[error("{name} gave a wrong result: this card or its driver computes wrongly")]
-    Wrong { name: &'static str },
+/// The card's part alone, for the project's own tests and figures.
+///
+/// # Errors
+/// [`RigError`]: the first program that failed.
+pub async fn measure_card_alone(spawn: &Spawn, outlet: BenchOutlet) -> Result<Benchmark, RigError> {
+    let mut progress = Progress { outlet, shown: Benchmark::default(), confinement: None };
+    Box::pin(measure_card(spawn, &mut progress)).await?;
+    Ok(progress.shown)
 }
 
-async fn measure_card(spawn: &Spawn, progress: &mut Progress) -> Result<(), CardError> {
-    let (mut worker, ready) = Worker::spawn(spawn).await?;
-    progress.shown.adapter = Some(ready.adapter);
+async fn measure_card(spawn: &Spawn, progress: &mut Progress) -> Result<(), RigError> {
+    let (mut rig, ready) = Rig::open(spawn).await?;
     progress.confinement = Some(ready.confinement);
-    for benchmark in programs() {
-        let rate = best_rate(&mut worker, &benchmark, progress).await?;
-        match benchmark.kind {
-            Kind::Gflops => progress.shown.float_gops = Some(rate),
-            Kind::Giops => progress.shown.integer_gops = Some(rate),
-            Kind::GBps => progress.shown.memory_gbytes = Some(rate),
-        }
+    let mut gauge = Gauge { meant: CardName::of(rig.adapter()), cards: None, silent: false };
+    let before = gauge.read().await;
+    if let CardReading::Known(memory) = before.memory {
+        rig.learn_memory(memory.total_bytes);
     }
-    worker.kill().await;
+    progress.shown.adapter = Some(rig.adapter().clone());
+    progress.at(BenchmarkStep::Opening, 1.0);
+    let (float, size) = measure_speed(&mut rig, Speed::Float, 1, progress).await?;
+    progress.shown.float = float;
+    // Whole numbers take about as long as floats, so their size begins where that of floats ended; halves take half as
+    // long, or four times as long on a device that has no units for them.
+    progress.shown.integer = measure_speed(&mut rig, Speed::Integer, size, progress).await?.0;
+    if Speed::Half.needs().is_none_or(|feature| rig.adapter().features.contains(&feature)) {
+        progress.shown.half = measure_speed(&mut rig, Speed::Half, (size / 4).max(1), progress).await?.0;
+    }
+    progress.shown.memory = measure_speed(&mut rig, Speed::Memory, 1, progress).await?.0;
+    measure_transfers(&mut rig, progress).await?;
+    measure_held(&mut rig, &mut gauge, size, before, progress).await?;
+    rig.close().await;
     Ok(())
 }
 
-async fn best_rate(
-    worker: &mut Worker,
-    benchmark: &BenchmarkProgram,
+/// The rate, and the size of the program that showed it.
+async fn measure_speed(
+    rig: &mut Rig,
+    speed: Speed,
+    size: u32,
     progress: &mut Progress,
-) -> Result<f64, CardError> {
-    let name = benchmark.name;
-    let step = match benchmark.kind {
-        Kind::Gflops => BenchmarkStep::Float,
-        Kind::Giops => BenchmarkStep::Integer,
-        Kind::GBps => BenchmarkStep::Memory,
+) -> Result<(Option<Rate>, u32), RigError> {
+    /// Share of the step that finding the size and warming up take.
+    const BEFORE: f64 = 0.5;
+    let step = match speed {
+        Speed::Float => BenchmarkStep::Float,
+        Speed::Integer => BenchmarkStep::Integer,
+        Speed::Half => BenchmarkStep::Half,
+        Speed::Memory => BenchmarkStep::Memory,
     };
     progress.at(step, 0.0);
-    worker
-        .load(&benchmark.program, &benchmark.sources, LOAD_WITHIN)
-        .await
-        .map_err(|source| CardError::Load { name, source })?;
-    let started = Instant::now();
-    let mut best = 0.0_f64;
-    let mut runs = 0;
-    while runs < 2 || started.elapsed() < REPEAT_FOR {
-        let run = Run {
-            slice: SliceId([0; 32]),
-            inputs: benchmark.inputs.clone(),
-            params: benchmark.params.clone(),
-            resume_from: None,
-            pace: Pace::AWAY,
-            limit: RUN_WITHIN,
-        };
-        worker.run(run).map_err(|source| CardError::Run { name, source })?;
-        let (output, device) = loop {
-            match worker.next_event().await {
-                WorkerEvent::Done { output, device, .. } => break (output, device),
-                WorkerEvent::Failed { fault, .. } => {
-                    return Err(CardError::Failed { name, detail: fault.detail });
-                }
-                WorkerEvent::Died(death) => {
-                    return Err(CardError::Failed { name, detail: death.reason.to_string() });
-                }
-                WorkerEvent::Loaded
-                | WorkerEvent::Refused { .. }
-                | WorkerEvent::Progress { .. }
-                | WorkerEvent::Yielded { .. }
-                | WorkerEvent::Checkpoint { .. } => {}
-            }
-        };
-        if !(benchmark.check)(&output) {
-            return Err(CardError::Wrong { name });
-        }
-        best = best.max(benchmark.rate(u64::try_from(device.as_micros()).unwrap_or(u64::MAX)));
-        runs += 1;
-        let share = started.elapsed().as_secs_f64() / REPEAT_FOR.as_secs_f64();
-        progress.at(step, share.min(f64::from(runs) / 2.0));
+    let (benchmark, size) = rig.load_sized(speed, size).await?;
+    rig.warm_up(&benchmark).await?;
+    let mut told = |share: f64| progress.at(step, BEFORE + (1.0 - BEFORE) * share);
+    told(0.0);
+    let rates = rig.rates(&benchmark, SPEED_FOR, RUNS, &mut told).await?;
+    Ok((rate::rate(&rates), size))
+}
+
+/// The quickest of a few transfers counts: a copy can be held up, but not hurried.
+async fn measure_transfers(rig: &mut Rig, progress: &mut Progress) -> Result<(), RigError> {
+    let step = BenchmarkStep::Transfer;
+    progress.at(step, 0.0);
+    let arrival = arrival(rig.adapter());
+    let arrivals = repeat(rig, &arrival, rig::PACE).await?;
+    progress.shown.to_card_gbytes = Some(arrival.rate(quickest(&arrivals, |took| took.upload)));
+    progress.at(step, 0.6);
+    let departure = departure();
+    let departures = repeat(rig, &departure, rig::PACE).await?;
+    // What a read takes beside its bytes is that of the few bytes which the other program gives back.
+    let large = quickest(&departures, |took| took.download);
+    let small = quickest(&arrivals, |took| took.download);
+    let bytes_alone = large.checked_sub(small).filter(|span| !span.is_zero());
+    progress.shown.from_card_gbytes = bytes_alone.map(|span| departure.rate(span));
+    progress.at(step, 0.9);
+    let dispatch = dispatch();
+    let dispatches = repeat(rig, &dispatch, SINGLE).await?;
+    let one = quickest(&dispatches, |took| took.device).as_secs_f64() / dispatch.count_per_run as f64;
+    progress.shown.dispatch_micros = Some(one * 1e6);
+    progress.at(step, 1.0);
+    Ok(())
+}
+
+async fn repeat(rig: &mut Rig, benchmark: &BenchmarkProgram, pace: Pace) -> Result<Vec<Took>, RigError> {
+    rig.load(benchmark).await?;
+    let mut runs = Vec::with_capacity(TRANSFERS);
+    for _ in 0..TRANSFERS {
+        runs.push(rig.run_at(benchmark, pace).await?);
     }
-    Ok(best)
+    Ok(runs)
+}
+
+fn quickest(runs: &[Took], part: impl Fn(&Took) -> Duration) -> Duration {
+    runs.iter().map(part).min().unwrap_or(Duration::MAX)
+}
+
+/// Float arithmetic without a pause against the best run of all. `size` is that of the float program.
+async fn measure_held(
+    rig: &mut Rig,
+    gauge: &mut Gauge,
+    size: u32,
+    before: CardState,
+    progress: &mut Progress,
+) -> Result<(), RigError> {
+    let step = BenchmarkStep::Sustained;
+    progress.at(step, 0.0);
+    let benchmark = Speed::Float.program(size.saturating_mul(SUSTAINED_TIMES), rig.adapter());
+    rig.load(&benchmark).await?;
+    let began = Instant::now();
+    let rates = rig.rates(&benchmark, SUSTAINED_FOR, 1, &mut |share| progress.at(step, share)).await?;
+    let seconds = began.elapsed().as_secs_f64();
+    // The sensors are read while the card computes on: an idle one cools and clocks down at once.
+    let (last, at_end) = tokio::join!(rig.run(&benchmark), gauge.read());
+    last?;
+    if let (Some(float), Some(sustained)) = (&mut progress.shown.float, rate::rate(&rates)) {
+        float.best = float.best.max(sustained.best);
+        // Work over time: the slow runs weigh more.
+        let mean = rates.len() as f64 / rates.iter().map(|rate| rate.recip()).sum::<f64>();
+        let share_percent = mean / float.best * 100.0;
+        progress.shown.held = Some(Held { share_percent, seconds, before, at_end });
+    }
+    progress.at(step, 1.0);
+    Ok(())
+}
+
+/// Reads the sensors of the card that is measured, off the loop: a driver may take its time.
+struct Gauge {
+    meant: Option<CardName>,
+    cards: Option<Cards>,
+    /// The driver did not answer once and is not asked again.
+    silent: bool,
+}
+
+impl Gauge {
+    async fn read(&mut self) -> CardState {
+        // Where the processor computes there is no card to read.
+        let Some(meant) = self.meant.clone() else { return Sensed::unknown(Unread::NotOffered).state };
+        if self.silent {
+            return Sensed::unknown(Unread::Failed).state;
+        }
+        let cards = self.cards.take();
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut cards = cards.unwrap_or_else(Cards::open);
+            let sensed = cards.read(Some(&meant), &BTreeSet::new());
+            (cards, sensed.state)
+        });
+        match tokio::time::timeout(SENSORS_WITHIN, reading).await {
+            Ok(Ok((cards, state))) => {
+                self.cards = Some(cards);
+                state
+            }
+            Ok(Err(_)) | Err(_) => {
+                tracing::warn!("the card's sensors do not answer");
+                self.silent = true;
+                Sensed::unknown(Unread::Failed).state
+            }
+        }
+    }
 }
 
 async fn measure_line(

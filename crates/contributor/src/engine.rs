@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::benchmark::{self, Bench};
+use crate::conformance::{Check, WorkerCheck};
 use crate::journal::SqliteJournal;
 use crate::link::{Address, Link, NetLink, Randomness, system_randomness};
 use crate::preferences;
@@ -32,6 +33,7 @@ use crate::store::{Store, StoreError};
 mod calendar;
 mod client;
 mod desk;
+mod drawing;
 mod keeper;
 mod state;
 #[cfg(test)]
@@ -199,6 +201,7 @@ struct Parts {
     link: Box<dyn Link>,
     compute: Box<dyn Compute>,
     bench: Box<dyn Bench>,
+    check: Box<dyn Check>,
     signals: Box<dyn Source>,
     keeper: Keeper,
     journal: Arc<SqliteJournal>,
@@ -280,6 +283,9 @@ impl Engine {
         let compute_tell = outlet(&tell);
         let compute =
             Runner::start(worker.clone(), shelf, Arc::new(move |event| compute_tell(Input::Compute(event))));
+        let check_tell = outlet(&tell);
+        let check =
+            WorkerCheck::new(worker.clone(), Arc::new(move |outcome| check_tell(Input::Checked(outcome))));
         let bench_tell = outlet(&tell);
         let bench = benchmark::Measuring::new(
             worker,
@@ -301,6 +307,7 @@ impl Engine {
             link: Box::new(link),
             compute: Box::new(compute),
             bench: Box::new(bench),
+            check: Box::new(check),
             signals,
             keeper,
             journal,
@@ -369,6 +376,8 @@ impl Parts {
                 Effect::Poll(wanted) => self.signals.poll(&wanted),
                 Effect::Measure => self.bench.start(),
                 Effect::CancelMeasure => self.bench.cancel(),
+                Effect::Check(pace) => self.check.start(pace),
+                Effect::CancelCheck => self.check.cancel(),
                 Effect::Sums { from_at } => {
                     let tell = self.tell.clone();
                     self.journal.read_sums(from_at, move |sums| drop(tell.send(Input::Sums(sums))));
@@ -383,9 +392,11 @@ impl Parts {
     async fn stop(mut self) {
         self.signals.stop();
         self.bench.cancel();
+        self.check.cancel();
         let ended = async {
             self.compute.stop().await;
             self.bench.stop().await;
+            self.check.stop().await;
             self.link.stop().await;
         };
         if tokio::time::timeout(STOP_WITHIN, ended).await.is_err() {

@@ -7,6 +7,8 @@
 //! together. The agent calls [`Engine::start`]; nobody else does.
 
 pub mod benchmark;
+pub mod card;
+pub mod conformance;
 pub mod earnings;
 pub mod engine;
 pub mod identity;

@@ -19,8 +19,8 @@ use protocol::id::{BundleId, CoordinatorId, Hash, LeaseId, NetworkId, Nonce, Sli
 use protocol::sign::{Envelope, Key, Message, Signed, VerifyError};
 use protocol::units::UnixMillis;
 use protocol::wire::{
-    Accepted, Bind, Enroll, Enrolled, EpochList, EpochNotice, Heartbeat, HeartbeatAnswer, NoWork, Refusal,
-    RefusalCode, Relay, Relayed,
+    Accepted, Bind, Enroll, Enrolled, EpochList, EpochNotice, Heartbeat, HeartbeatAnswer, KnownAnswers,
+    NoWork, Refusal, RefusalCode, Relay, Relayed,
 };
 use protocol::work::{Commit, MAX_BUNDLE_SLICES, WorkLease, WorkResult};
 use serde_bytes::ByteBuf;
@@ -142,6 +142,8 @@ pub enum LinkAsk {
     Enroll {
         /// What computes.
         adapter: Adapter,
+        /// How it computed the known answers, once it has.
+        answers: Option<KnownAnswers>,
     },
     /// Sign of life.
     Heartbeat {
@@ -346,7 +348,9 @@ impl Shared {
     async fn carry_out(&self, ask: LinkAsk, outlet: &LinkOutlet) {
         // A caller that no longer waits for its reply has ended; then nobody is there to be told.
         match ask {
-            LinkAsk::Enroll { adapter } => outlet(LinkEvent::Enrolled(self.enroll(adapter).await)),
+            LinkAsk::Enroll { adapter, answers } => {
+                outlet(LinkEvent::Enrolled(self.enroll(adapter, answers).await));
+            }
             LinkAsk::Heartbeat { holding, returned, wants_work, last_sequence } => {
                 outlet(LinkEvent::Beat(self.heartbeat(holding, returned, wants_work, last_sequence).await));
             }
@@ -374,7 +378,7 @@ impl Shared {
         Nonce((self.randomness)())
     }
 
-    async fn enroll(&self, adapter: Adapter) -> Result<Enrolled, LinkFault> {
+    async fn enroll(&self, adapter: Adapter, answers: Option<KnownAnswers>) -> Result<Enrolled, LinkFault> {
         let nonce = self.nonce();
         let enroll = Enroll {
             coordinator: self.coordinator,
@@ -382,6 +386,7 @@ impl Shared {
             nonce,
             sent_at: (self.clock)(),
             adapter,
+            answers,
         };
         let enrolled: Signed<Enrolled> = self.post(Purpose::Coordinator, "/v1/enroll", enroll).await?.0;
         if enrolled.message().nonce != nonce {

@@ -18,6 +18,7 @@ use protocol::units::UnixMillis;
 use protocol::wire::NoWork;
 use protocol::work::{SliceRef, WorkLease};
 
+use crate::conformance::Known;
 use crate::link::FaultKind;
 
 mod lane;
@@ -113,6 +114,9 @@ pub struct Schedule {
     pace: Option<Pace>,
     permitted: bool,
     adapter: Option<Adapter>,
+    known: Known,
+    /// The coordinator has not been told of the latest known answers.
+    report_due: bool,
     link: LinkState,
     enrolled: bool,
     enroll: Attempt,
@@ -142,6 +146,8 @@ impl Schedule {
             pace: None,
             permitted: false,
             adapter: None,
+            known: Known::Unchecked,
+            report_due: false,
             link: LinkState::Untried,
             enrolled: false,
             enroll: Attempt::due(now),
@@ -180,9 +186,10 @@ impl Schedule {
         let mut times: Vec<UnixMillis> = Vec::new();
         times.extend(self.lane.next_at(self.pace.is_some()));
         if self.permitted {
-            if !self.enrolled {
+            if !self.enrolled || self.report_due {
                 times.extend(self.enroll.next_at.filter(|_| self.may_enroll()));
-            } else {
+            }
+            if self.enrolled {
                 times.extend(self.beat.next_at);
             }
             for held in &self.held {
@@ -223,6 +230,7 @@ impl Schedule {
                 self.link_up(at, now);
             }
             Event::NotEnrolled(kind) => {
+                self.report_due = true;
                 self.enroll.failed(now, self.spread);
                 self.link_down(kind, now);
             }
@@ -262,8 +270,37 @@ impl Schedule {
                 }
             }
             Event::GiveUp => self.give_up(now, commands),
+            Event::Known(known) => self.take_in_known(known, now, commands),
             Event::Worker(news) => self.take_in_worker(news, now, commands),
             Event::Tick => {}
+        }
+    }
+
+    /// A card that is not known to compute rightly computes nothing for others, and what it holds goes back when it is
+    /// known to compute wrongly.
+    fn take_in_known(&mut self, known: Known, now: UnixMillis, commands: &mut Vec<Command>) {
+        if known == self.known {
+            return;
+        }
+        self.known = known;
+        match known {
+            Known::Passed => {
+                self.report_due = true;
+                self.hurry(now);
+            }
+            Known::Failed => {
+                self.report_due = true;
+                let open = self.held.iter().filter(|held| held.stage == Stage::Open);
+                // Whatever it has finished may be wrong too.
+                let open: Vec<LeaseId> = open.map(|held| held.lease.lease).collect();
+                for lease in open {
+                    self.drop_lease(lease, true, now, commands);
+                }
+            }
+            Known::Unchecked | Known::Due => {}
+        }
+        if !known.may_compute() {
+            self.lane.close(commands);
         }
     }
 
@@ -639,6 +676,7 @@ impl Schedule {
         let open: Vec<&Held> = self.held.iter().filter(|held| held.stage == Stage::Open).collect();
         let nearly = |held: &&Held| held.finished.len() * 2 > held.lease.slices.len();
         self.pace.is_some()
+            && self.known == Known::Passed
             && !self.lane.is_failing()
             && self.held.len() < MAX_LEASES
             && open.iter().all(nearly)
@@ -649,14 +687,16 @@ impl Schedule {
         if !self.permitted {
             return;
         }
+        if (!self.enrolled || self.report_due)
+            && self.enroll.is_due(now)
+            && self.may_enroll()
+            && let Some(adapter) = self.adapter.clone()
+        {
+            self.enroll.next_at = None;
+            self.report_due = false;
+            commands.push(Command::Enroll(adapter));
+        }
         if !self.enrolled {
-            if self.enroll.is_due(now)
-                && self.may_enroll()
-                && let Some(adapter) = self.adapter.clone()
-            {
-                self.enroll.next_at = None;
-                commands.push(Command::Enroll(adapter));
-            }
             return;
         }
         for held in &mut self.held {
@@ -687,6 +727,9 @@ impl Schedule {
 
     /// The next slice whose inputs are all here.
     fn next_slice(&self) -> Option<(&Held, &SliceRef, &Arc<Program>)> {
+        if !self.known.may_compute() {
+            return None;
+        }
         let here = |blob: &Hash| matches!(self.blobs.get(blob), Some(Blob::Here));
         self.held.iter().filter(|held| held.stage == Stage::Open).find_map(|held| {
             let Some(ProgramState::Ready(program)) = self.programs.get(&held.lease.program) else {
@@ -717,6 +760,11 @@ impl Schedule {
     /// The adapter, once a worker has opened it.
     pub fn adapter(&self) -> Option<&Adapter> {
         self.adapter.as_ref()
+    }
+
+    /// What is known of how the card computes.
+    pub fn known(&self) -> Known {
+        self.known
     }
 
     /// The lease of `slice`, if that is in the worker's hand.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use protocol::units::UnixMillis;
 
+use crate::card::CardName;
+
 #[cfg(target_os = "linux")]
 pub mod linux;
 #[cfg(not(target_os = "linux"))]
@@ -182,6 +184,8 @@ pub type Outlet = Arc<dyn Fn(Change) + Send + Sync>;
 pub struct Wanted {
     /// Names of programs that pause sharing.
     pub programs: Vec<String>,
+    /// The card that is shared, once it is known.
+    pub card: Option<CardName>,
 }
 
 /// A platform's sensors. No method blocks: threads of the source do.

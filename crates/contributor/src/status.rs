@@ -12,6 +12,7 @@ use protocol::manifest::Family;
 use protocol::units::UnixMillis;
 use protocol::wire::NoWork;
 
+use crate::conformance::Known;
 use crate::link::FaultKind;
 use crate::policy::{Compute, Decision, Kept};
 use crate::schedule::LinkState;
@@ -34,6 +35,8 @@ pub struct Facts<'a> {
     pub link: LinkState,
     /// Why there is no work.
     pub no_work: Option<NoWork>,
+    /// What is known of how the card computes.
+    pub known: Known,
     /// Since when the card has had nothing to do although it may.
     pub without_work_since: Option<UnixMillis>,
     /// What computes.
@@ -130,9 +133,12 @@ fn reasons(facts: &Facts<'_>, now: UnixMillis) -> Vec<Reason> {
 
 fn missing(facts: &Facts<'_>, now: UnixMillis) -> (ReasonCode, UnixMillis) {
     let since = facts.without_work_since.unwrap_or(now);
+    if facts.known == Known::Failed {
+        return (ReasonCode::Miscomputes, since);
+    }
     match (facts.link, facts.no_work) {
         (LinkState::Down { since_at, kind }, _) => (link_code(kind), since_at),
-        (_, Some(NoWork::NoneOffered | NoWork::EnoughLeased)) if facts.work.is_none() => {
+        (_, Some(NoWork::NoneOffered | NoWork::EnoughLeased | NoWork::ClassHeld)) if facts.work.is_none() => {
             (ReasonCode::NoWork, since)
         }
         (_, Some(NoWork::Suspended)) => (ReasonCode::DeviceSuspended, since),
@@ -168,7 +174,8 @@ fn state(facts: &Facts<'_>, reasons: &[Reason]) -> State {
         | ReasonCode::DeviceSuspended
         | ReasonCode::NoDriver
         | ReasonCode::SoftwareDriver
-        | ReasonCode::WorkerFailing => State::Attention,
+        | ReasonCode::WorkerFailing
+        | ReasonCode::Miscomputes => State::Attention,
         ReasonCode::NotWelcomed
         | ReasonCode::Benchmarking
         | ReasonCode::AtALoss
@@ -221,6 +228,7 @@ mod tests {
         computing: bool,
         link: LinkState,
         no_work: Option<NoWork>,
+        known: Known,
         expected: (State, Option<ReasonCode>),
     ) {
         let preferences = preferences::defaults();
@@ -234,6 +242,7 @@ mod tests {
             computing,
             link,
             no_work,
+            known,
             without_work_since: None,
             adapter: None,
             confinement: None,
@@ -269,17 +278,56 @@ mod tests {
     fn one_state_is_chosen_from_decision_and_line() {
         use ReasonCode as R;
         let run = || Compute::Run(Pace::AWAY);
-        check(run(), true, LinkState::Up, None, (State::Sharing, None));
-        check(run(), true, DOWN, None, (State::WorkingOffline, None));
-        check(run(), false, DOWN, None, (State::Waiting, Some(R::CoordinatorUnreachable)));
-        check(run(), false, LinkState::Up, Some(NoWork::NoneOffered), (State::Waiting, Some(R::NoWork)));
-        check(run(), false, LinkState::Untried, None, (State::Waiting, Some(R::Starting)));
+        check(run(), true, LinkState::Up, None, Known::Passed, (State::Sharing, None));
+        check(run(), true, DOWN, None, Known::Passed, (State::WorkingOffline, None));
+        check(run(), false, DOWN, None, Known::Passed, (State::Waiting, Some(R::CoordinatorUnreachable)));
+        check(
+            run(),
+            false,
+            LinkState::Up,
+            Some(NoWork::NoneOffered),
+            Known::Passed,
+            (State::Waiting, Some(R::NoWork)),
+        );
+        check(run(), false, LinkState::Untried, None, Known::Passed, (State::Waiting, Some(R::Starting)));
         let version = LinkState::Down { since_at: NOW, kind: FaultKind::Version };
-        check(run(), false, version, None, (State::Attention, Some(R::CoordinatorVersion)));
-        check(because(R::UserActive), false, LinkState::Up, None, (State::Paused, Some(R::UserActive)));
-        check(because(R::TurnedOff), false, LinkState::Up, None, (State::Off, Some(R::TurnedOff)));
-        check(because(R::NoDriver), false, LinkState::Up, None, (State::Attention, Some(R::NoDriver)));
-        check(because(R::NotWelcomed), false, LinkState::Up, None, (State::Waiting, Some(R::NotWelcomed)));
+        check(run(), false, version, None, Known::Passed, (State::Attention, Some(R::CoordinatorVersion)));
+        check(
+            because(R::UserActive),
+            false,
+            LinkState::Up,
+            None,
+            Known::Passed,
+            (State::Paused, Some(R::UserActive)),
+        );
+        check(
+            because(R::TurnedOff),
+            false,
+            LinkState::Up,
+            None,
+            Known::Passed,
+            (State::Off, Some(R::TurnedOff)),
+        );
+        check(
+            because(R::NoDriver),
+            false,
+            LinkState::Up,
+            None,
+            Known::Passed,
+            (State::Attention, Some(R::NoDriver)),
+        );
+        check(run(), false, LinkState::Up, None, Known::Unchecked, (State::Waiting, Some(R::Starting)));
+        check(run(), false, DOWN, None, Known::Failed, (State::Attention, Some(R::Miscomputes)));
+        let held = Some(NoWork::ClassHeld);
+        check(run(), false, LinkState::Up, held, Known::Passed, (State::Waiting, Some(R::NoWork)));
+        check(
+            because(R::NotWelcomed),
+            false,
+            LinkState::Up,
+            None,
+            Known::Passed,
+            (State::Waiting, Some(R::NotWelcomed)),
+        );
     }
 
     #[test]

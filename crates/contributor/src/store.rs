@@ -15,6 +15,7 @@ use protocol::local::Benchmark;
 use protocol::receipt::Receipt;
 use protocol::sign::{Envelope, Signed};
 use protocol::units::UnixMillis;
+use protocol::wire::KnownAnswers;
 use protocol::work::WorkLease;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Serialize;
@@ -133,6 +134,8 @@ pub struct Restored {
     pub kept: Kept,
     /// The last measurement.
     pub benchmark: Option<Benchmark>,
+    /// The last known answers.
+    pub answers: Option<KnownAnswers>,
     /// Figures by local date.
     pub days: BTreeMap<String, DayWork>,
     /// Hand-backs of the last 30 days in microseconds.
@@ -208,6 +211,7 @@ impl Store {
             receipts: self.receipt_envelopes()?,
             kept: self.kept("policy")?.unwrap_or_default(),
             benchmark: self.kept("benchmark")?,
+            answers: self.kept("answers")?,
             days: self.days()?,
             yields_micros: yields.collect::<Result<_, _>>()?,
         })
@@ -452,6 +456,14 @@ impl Store {
     /// [`StoreError`].
     pub fn keep_benchmark(&self, benchmark: &Benchmark) -> Result<(), StoreError> {
         self.keep("benchmark", benchmark)
+    }
+
+    /// Keeps how the card computed the known answers.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn keep_answers(&self, answers: &KnownAnswers) -> Result<(), StoreError> {
+        self.keep("answers", answers)
     }
 
     fn keep<T: Serialize>(&self, name: &str, value: &T) -> Result<(), StoreError> {

@@ -4,8 +4,13 @@
 //! anyone who is later given the secret can check that nobody was singled out. Blame rests on evidence only: a slice
 //! is wrong when the trusted verifier's own output differs from it, never because two contributors disagree.
 
+mod agreement;
+pub mod classes;
+
 use protocol::id::{Hash, UnitId};
 use protocol::manifest::Validator;
+
+pub use agreement::{agrees, holds_no_number};
 
 /// Fewer unrelated devices than this, and every audit goes to the trusted verifier: strangers could not be drawn.
 pub const MIN_UNRELATED: usize = 10;
@@ -93,43 +98,6 @@ pub fn route(
     if numbers.below(1000) < trusted_permille.into() { Route::Trusted } else { Route::Foreign }
 }
 
-/// Whether two outputs of the same slice count as equal.
-pub fn agrees(validator: &Validator, expected: &[u8], found: &[u8]) -> bool {
-    match *validator {
-        // An integer product has one right value; the algebraic check spares the reference, not the comparison.
-        Validator::Bitwise | Validator::Freivalds { .. } => expected == found,
-        Validator::Tolerance { abs_nano, rel_nano, rms_nano } => {
-            expected.len() == found.len()
-                && expected.len().is_multiple_of(4)
-                && within(
-                    expected,
-                    found,
-                    abs_nano as f64 * 1e-9,
-                    rel_nano as f64 * 1e-9,
-                    rms_nano as f64 * 1e-9,
-                )
-        }
-    }
-}
-
-fn within(expected: &[u8], found: &[u8], abs: f64, rel: f64, rms: f64) -> bool {
-    let values = |bytes: &[u8]| -> Vec<f64> {
-        let words = bytes.as_chunks::<4>().0.iter();
-        words.map(|word| f64::from(f32::from_le_bytes(*word))).collect()
-    };
-    let (expected, found) = (values(expected), values(found));
-    let mut squares = 0.0;
-    for (e, f) in expected.iter().zip(&found) {
-        // Equal covers equal infinities; a NaN on either side never passes.
-        let difference = if e == f { 0.0 } else { (e - f).abs() };
-        if !(difference <= abs || difference <= rel * e.abs()) {
-            return false;
-        }
-        squares += difference * difference;
-    }
-    squares <= rms * rms * expected.len() as f64
-}
-
 /// Reads the trusted output against both claims about one slice; `auditor` is absent when no contributor audited it.
 pub fn settle(validator: &Validator, reference: &[u8], submitter: &[u8], auditor: Option<&[u8]>) -> Finding {
     Finding {
@@ -141,6 +109,11 @@ pub fn settle(validator: &Validator, reference: &[u8], submitter: &[u8], auditor
 /// How grave `wrong` wrong slices in one bundle are.
 pub fn fault(wrong: u32) -> Fault {
     if wrong >= HARD_HITS { Fault::Hard } else { Fault::Soft }
+}
+
+/// Whether a device with so many faults, and with so many wrong slices in each bundle it is to blame for, is out.
+pub fn suspends(faults: u32, bundles: &[u32]) -> bool {
+    faults >= SOFT_FAULTS || bundles.iter().any(|&wrong| fault(wrong) == Fault::Hard)
 }
 
 #[cfg(test)]
@@ -210,21 +183,6 @@ mod tests {
     }
 
     #[test]
-    fn tolerance_bounds_each_value_and_the_whole() {
-        let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
-        let validator = Validator::Tolerance { abs_nano: 1_000_000, rel_nano: 0, rms_nano: 600_000 };
-        let check = |found: &[f32], expected: bool, why: &str| {
-            assert_eq!(agrees(&validator, &bytes(&[1.0, 2.0, 3.0]), &bytes(found)), expected, "{why}");
-        };
-        check(&[1.0, 2.0, 3.0], true, "equal");
-        check(&[1.0009, 2.0, 3.0], true, "one value within 10^-3");
-        check(&[1.002, 2.0, 3.0], false, "one value outside");
-        check(&[1.0009, 2.0009, 3.0009], false, "each within, the mean square is not");
-        check(&[f32::NAN, 2.0, 3.0], false, "NaN is never equal");
-        check(&[1.0, 2.0], false, "another length");
-    }
-
-    #[test]
     fn only_the_reference_decides_who_is_wrong() {
         let check = |submitter: &[u8], auditor: Option<&[u8]>, expected: (bool, bool)| {
             let finding = settle(&Validator::Bitwise, b"true", submitter, auditor);
@@ -235,6 +193,13 @@ mod tests {
         check(b"true", Some(b"lie!"), (false, true));
         check(b"lie!", Some(b"true"), (true, false));
         check(b"lie!", Some(b"lies"), (true, true));
+    }
+
+    #[test]
+    fn two_soft_faults_or_a_hard_one_suspend() {
+        assert!(!suspends(0, &[]) && !suspends(1, &[2]));
+        assert!(suspends(2, &[1, 1]));
+        assert!(suspends(1, &[3]), "a hard fault stays one when others are taken back");
     }
 
     #[test]

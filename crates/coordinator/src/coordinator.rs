@@ -4,7 +4,9 @@
 //! one transaction of the store, and answers. It opens no socket and computes no slice: the API hands requests in,
 //! the verifier's thread and the treasurer's task are told what to do and report back as requests.
 
+mod holds;
 mod jobs;
+mod products;
 mod settling;
 #[cfg(test)]
 mod tests;
@@ -28,7 +30,7 @@ use crate::blobs::{BlobError, Blobs};
 use crate::credit::LedgerError;
 use crate::store::{Store, StoreError, devices};
 use crate::treasury::{Duty, Observation, Terms, Withdrawal};
-use crate::verifier::{Batch, BatchKind, VerifierError};
+use crate::verifier::{Batch, BatchKind, Findings, VerifierError};
 
 pub(crate) use jobs::UnitOutputs;
 pub use jobs::{JobProgress, OutputIndex};
@@ -132,7 +134,7 @@ pub(crate) enum Request {
     /// Whose deposits the treasurer looks at.
     Accounts { reply: Reply<Vec<String>> },
     /// The trusted verifier has finished a batch.
-    Verified { kind: BatchKind, outcome: Result<Vec<Vec<u8>>, VerifierError> },
+    Verified { kind: BatchKind, outcome: Result<Findings, VerifierError> },
     /// Time has passed.
     Tick,
     /// The same, answered when everything due is done: for tests with a manual clock.

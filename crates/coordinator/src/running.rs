@@ -196,7 +196,7 @@ pub async fn serve(setup: Setup) -> Result<Running, ServeError> {
     // minutes, so nobody waits for it.
     std::thread::Builder::new()
         .name("verifier".to_owned())
-        .spawn(move || verifier::serve(verifier, &verifier_blobs, &batch_inbox, &verified))
+        .spawn(move || verifier::serve(verifier, &verifier_blobs, &network, &batch_inbox, &verified))
         .map_err(ServeError::Thread)?;
     let state = std::thread::Builder::new()
         .name("coordinator".to_owned())

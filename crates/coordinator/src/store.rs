@@ -4,6 +4,7 @@
 //! transaction and checks the ledger's rule at its end, so a change that would promise more than publishers paid in
 //! is rolled back as a whole. It never decides anything; the coordinator's loop is its only caller.
 
+pub(crate) mod classes;
 pub(crate) mod devices;
 pub(crate) mod ledger;
 pub(crate) mod settling;
@@ -17,7 +18,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 use crate::credit::LedgerError;
 
 /// Schema versions in order; `PRAGMA user_version` says how many have been applied.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/v1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("../migrations/v1.sql"), include_str!("../migrations/v2.sql")];
 
 /// Why the store failed. Nothing of the attempted change was kept.
 #[derive(Debug, thiserror::Error)]
@@ -137,6 +138,15 @@ fn millis(at: UnixMillis) -> i64 {
     i64::try_from(at.0).unwrap_or(i64::MAX)
 }
 
+/// A value in a column that cannot be what was written there.
+fn corrupt(column: usize, what: &'static str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(
+        column,
+        rusqlite::types::Type::Blob,
+        Box::new(StoreError::Corrupt(what)),
+    )
+}
+
 /// The single row of a query, if there is one.
 fn maybe<T>(result: rusqlite::Result<T>) -> Result<Option<T>, StoreError> {
     Ok(result.optional()?)
@@ -196,6 +206,31 @@ mod tests {
             .pragma_update(None, "user_version", 99)
             .expect("set");
         assert!(matches!(Store::open(&path), Err(StoreError::Newer { found: 99, .. })));
+    }
+
+    #[test]
+    fn a_database_from_before_classes_is_brought_up_to_date() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("coordinator.db");
+        let old = Connection::open(&path).expect("a new file");
+        old.execute_batch(MIGRATIONS[0]).expect("the first schema");
+        old.pragma_update(None, "user_version", 1).expect("set");
+        old.execute_batch(
+            "INSERT INTO devices (device, first_seen_at, last_seen_at, origin, software, adapter, tip, total)
+                 VALUES (zeroblob(32), 1, 1, zeroblob(32), 0, zeroblob(1), zeroblob(32), '0');
+             INSERT INTO publishers VALUES (zeroblob(32), 'A', '0', '0', '0', '0');
+             INSERT INTO jobs VALUES (zeroblob(32), 1, zeroblob(32), zeroblob(32), zeroblob(1), zeroblob(32),
+                 'old', '1', 'open', '', '0', '0', 1);
+             INSERT INTO units VALUES (zeroblob(32), zeroblob(32), 0);
+             INSERT INTO leases VALUES (zeroblob(32), zeroblob(32), zeroblob(32), zeroblob(32), zeroblob(32),
+                 'leased', 1, 2, zeroblob(1), NULL, NULL);",
+        )
+        .expect("a lease of then");
+        drop(old);
+        let store = Store::open(&path).expect("brought up to date");
+        let lease = work::lease(store.read(), &protocol::id::LeaseId([0; 32])).expect("readable");
+        assert_eq!(lease.map(|lease| lease.class), Some(None), "a lease of then has no class");
+        assert!(classes::holds(store.read()).expect("readable").is_empty());
     }
 
     #[test]

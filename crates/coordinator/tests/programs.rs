@@ -40,6 +40,13 @@ fn help_is_there_and_unknown_flags_are_named() {
 }
 
 #[test]
+fn taking_a_hold_off_founds_no_coordinator_where_there_is_none() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    check(&coordinator(&["unblock", "ab", "cd", "--data", text(folder.path())]), 2, "open the database");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 0, "nothing was made");
+}
+
+#[test]
 fn a_recording_that_is_missing_truncated_or_none_is_told_apart() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let path = folder.path().join("a.fil");
@@ -107,4 +114,35 @@ fn a_port_in_use_a_strange_key_and_an_expired_profile_are_named() {
     check(&serve("strange", "profile"), 2, "belongs to no coordinator of the profile");
     check(&serve("key", "expired"), 2, "expired");
     check(&serve("key", "nowhere"), 2, "No such file");
+}
+
+#[test]
+fn each_kind_of_job_explains_itself_with_examples_and_exit_codes() {
+    for kind in ["render", "product"] {
+        let help = publish(&[kind, "--help"]);
+        assert!(help.status.success(), "help is no failure");
+        let text = String::from_utf8_lossy(&help.stdout);
+        for part in ["Examples:", &format!("publish {kind} "), "Exit codes:", "--local", "--budget"] {
+            assert!(text.contains(part), "the help of {kind} has {part}: {text}");
+        }
+    }
+}
+
+#[test]
+fn pictures_and_matrices_that_cannot_be_cut_are_refused_before_anything_runs() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let picture = folder.path().join("picture.png");
+    let render = |more: &[&str]| publish(&[&["render", "--local", "--out", text(&picture)], more].concat());
+    check(&render(&["--width", "100"]), 2, "multiples of 64");
+    check(&render(&["--samples", "7"]), 2, "7 paths per pixel");
+    check(&render(&["--view", "cellar"]), 2, "cellar");
+    assert!(!picture.exists(), "nothing is written for a picture that is refused");
+    std::fs::write(&picture, "precious").expect("writable");
+    check(&render(&[]), 2, "exists");
+    assert_eq!(std::fs::read(&picture).expect("it is there"), b"precious", "no file is written over");
+    check(&publish(&["render"]), 2, "--local");
+    let product = |more: &[&str]| publish(&[&["product", "--local"], more].concat());
+    check(&product(&["--block", "8"]), 2, "multiples of 16");
+    check(&product(&["--rows", "128"]), 2, "multiple of 64");
+    check(&product(&["--rows", "65536", "--columns", "65536"]), 2, "too large");
 }

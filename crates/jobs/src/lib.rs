@@ -1,17 +1,20 @@
-//! The job packages that ship with Hearth: signal search, GPU benchmark and conformance kernels.
+//! The job packages that ship with Hearth: signal search, rendering, matrix products, GPU benchmark and conformance
+//! kernels.
 //!
 //! This room owns the WGSL of these jobs, the native kernels that give the same bits on a processor, the packaging of
 //! a recording into slices, and the reading of the results. It never opens a socket, never talks to a graphics card
 //! and never runs WGSL: the `worker` does. Files are touched in one place, [`recording::Recording::open`] and
-//! [`recording::Recording::save`]. Publishers and the coordinator call [`search`], the engine calls [`benchmark`],
-//! [`conformance`] and [`search::picture`].
+//! [`recording::Recording::save`]. Publishers and the coordinator call [`search`], [`rendering`] and
+//! [`product`], the engine calls [`benchmark`], [`conformance`], [`search::picture`] and [`rendering::Canvas`].
 
 pub mod benchmark;
 pub mod conformance;
 pub mod local;
 pub mod package;
+pub mod product;
 pub mod quantise;
 pub mod recording;
+pub mod rendering;
 pub mod search;
 pub mod synthetic;
 

@@ -470,6 +470,8 @@ pub enum ReasonCode {
     SoftwareDriver,
     /// The worker failed again and again.
     WorkerFailing,
+    /// The card or its driver gave wrong answers to questions whose answers are known.
+    Miscomputes,
     /// The coordinator does not answer.
     CoordinatorUnreachable,
     /// The coordinator speaks another protocol version.
@@ -572,9 +574,38 @@ pub struct HitView {
     pub snr_milli: u64,
 }
 
-/// A picture of the slice at hand: levels of a waterfall, and a spectrum of what has been searched.
+/// A picture of the present work, of the kind that fits its family.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
-pub struct Picture {
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Picture {
+    /// Of a signal search: the slice at hand.
+    Waterfall(Waterfall),
+    /// Of a rendering: what is there of the image.
+    Image(Image),
+}
+
+/// An image that grows while its tiles are computed, small enough to be sent after each of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Image {
+    /// Columns of this copy, at most 256.
+    pub columns: u16,
+    /// Rows of this copy, at most 256.
+    pub rows: u16,
+    /// Red, green, blue and opacity of each pixel, row by row, base64. What this home has not computed is transparent.
+    pub rgba: String,
+    /// Pixels across of the image itself.
+    pub width: u32,
+    /// Pixels down of the image itself.
+    pub height: u32,
+    /// Tiles that this home has computed.
+    pub tiles_done: u32,
+    /// Tiles of the image; other homes compute the rest.
+    pub tiles_total: u32,
+}
+
+/// The slice of a search at hand as levels, and a spectrum of what has been searched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Waterfall {
     /// Columns: frequency, left to right ascending.
     pub columns: u16,
     /// Rows: one per spectrum, first on top.
@@ -595,7 +626,7 @@ pub struct Picture {
     pub searched: Vec<SearchedSlice>,
 }
 
-/// A found line in the picture.
+/// A found line in a waterfall.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct Mark {
     /// The line.
@@ -666,8 +697,9 @@ pub enum WalletBrief {
     Unreadable,
 }
 
-/// The measurement of this machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+/// The measurement of this machine. A figure that is missing was not reached yet, is not offered by this card, or failed
+/// as `error` says.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, TS)]
 pub struct Benchmark {
     /// Step that runs, none when it is over.
     pub running: Option<BenchmarkStep>,
@@ -677,12 +709,22 @@ pub struct Benchmark {
     pub finished_at: Option<UnixMillis>,
     /// What computes.
     pub adapter: Option<Adapter>,
-    /// 32-bit float multiply-adds, 10^9 operations per second.
-    pub float_gops: Option<f64>,
-    /// 32-bit integer multiply-adds, 10^9 operations per second.
-    pub integer_gops: Option<f64>,
-    /// Memory copy, 10^9 bytes per second.
-    pub memory_gbytes: Option<f64>,
+    /// 32-bit float multiply-adds, 10^9 operations per second; a multiply-add is two.
+    pub float: Option<Rate>,
+    /// 32-bit integer multiply-adds, 10^9 operations per second; a multiply-add is two.
+    pub integer: Option<Rate>,
+    /// 16-bit float multiply-adds, 10^9 operations per second, where the card offers them.
+    pub half: Option<Rate>,
+    /// Memory copy, 10^9 bytes per second, read and written bytes both counted.
+    pub memory: Option<Rate>,
+    /// From main memory to the card, 10^9 bytes per second.
+    pub to_card_gbytes: Option<f64>,
+    /// From the card to main memory, 10^9 bytes per second.
+    pub from_card_gbytes: Option<f64>,
+    /// From handing the card a piece of nearly no work to its end, in microseconds.
+    pub dispatch_micros: Option<f64>,
+    /// How the card held its speed.
+    pub held: Option<Held>,
     /// Idle round trip to the coordinator in milliseconds.
     pub rtt_millis: Option<f64>,
     /// Upload in bit/s.
@@ -695,18 +737,122 @@ pub struct Benchmark {
     pub error: Option<LocalError>,
 }
 
-/// Steps of the measurement.
+/// A rate over several runs. The unit is that of the field which holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, TS)]
+pub struct Rate {
+    /// The best run: what the card can do.
+    pub best: f64,
+    /// The median run: what it usually does.
+    pub median: f64,
+    /// Standard deviation of the runs over their mean, in percent.
+    pub spread_percent: f64,
+    /// Number of runs.
+    pub runs: u32,
+}
+
+/// Float arithmetic without a pause, against the best short run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct Held {
+    /// Mean speed over the whole time in percent of the best run, at most 100.
+    pub share_percent: f64,
+    /// For how long, in seconds.
+    pub seconds: f64,
+    /// The card's sensors before the first program ran.
+    pub before: CardState,
+    /// The card's sensors while it still computed, at the end.
+    pub at_end: CardState,
+}
+
+/// What a card's own sensors say at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct CardState {
+    /// Temperature of the chip in °C.
+    pub celsius: CardReading<u32>,
+    /// Power of the whole card in watts.
+    pub watts: CardReading<u32>,
+    /// Its memory.
+    pub memory: CardReading<CardMemory>,
+    /// What keeps its clock below the highest; empty where nothing does.
+    pub throttles: CardReading<Vec<Throttle>>,
+}
+
+/// A value from a card's own sensor, or why there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum CardReading<T> {
+    /// Read.
+    Known(T),
+    /// Not read.
+    Unknown(Unread),
+}
+
+/// Why a card's sensor gave no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Unread {
+    /// The driver, or its library for readings, is not on this computer.
+    NoDriver,
+    /// The system does not let this user read it.
+    NotPermitted,
+    /// The card does not answer: taken out, or fallen off its bus.
+    Lost,
+    /// This card, driver or system has no such sensor.
+    NotOffered,
+    /// Library and running driver have different versions, as after an update without a restart.
+    DriverMismatch,
+    /// Several cards are alike, and which of them computes is not told.
+    Ambiguous,
+    /// The card sleeps to save power, and reading would wake it.
+    Asleep,
+    /// The driver gave another error.
+    Failed,
+}
+
+/// Memory of a card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct CardMemory {
+    /// In use by all programs, in bytes.
+    #[ts(type = "number")]
+    pub used_bytes: u64,
+    /// All of it, in bytes.
+    #[ts(type = "number")]
+    pub total_bytes: u64,
+}
+
+/// What keeps a card's clock below the highest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Throttle {
+    /// Its power limit.
+    PowerLimit,
+    /// Its temperature.
+    Heat,
+    /// The power supply asked for it.
+    Supply,
+    /// A clock that a person, the display or a group of cards prescribes.
+    Setting,
+    /// The hardware, which does not say why.
+    Hardware,
+}
+
+/// Steps of the measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]
 pub enum BenchmarkStep {
     /// Opening the card in a worker.
     Opening,
-    /// Float arithmetic.
+    /// 32-bit float arithmetic.
     Float,
-    /// Integer arithmetic.
+    /// 32-bit integer arithmetic.
     Integer,
+    /// 16-bit float arithmetic.
+    Half,
     /// Memory.
     Memory,
+    /// Bringing data to the card and back.
+    Transfer,
+    /// Arithmetic without a pause.
+    Sustained,
     /// Round trips.
     Latency,
     /// Download.

@@ -20,6 +20,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::frames::{Adapter, Class};
 use crate::id::{CoordinatorId, DeviceId, Hash, LeaseId, Nonce};
 use crate::sign::{Envelope, Message};
 use crate::units::{BaseUnits, UnixMillis};
@@ -36,7 +37,52 @@ pub struct Enroll {
     /// The sender's clock; more than five minutes off is refused.
     pub sent_at: UnixMillis,
     /// What computes: chooses the conformance class, is never paid for.
-    pub adapter: crate::frames::Adapter,
+    pub adapter: Adapter,
+    /// How it computed the known answers, once it has. A device enrols again when that changes.
+    pub answers: Option<KnownAnswers>,
+}
+
+/// How a device computed the known answers of the conformance suite that ships with Hearth. A claim like the adapter: a
+/// device that reports a fault gets no work, a device that hides one loses its bundles in the audits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownAnswers {
+    /// Which suite: the hash over all of its right answers.
+    pub suite: Hash,
+    /// The class that computed.
+    pub class: Class,
+    /// When, by the device's clock.
+    pub checked_at: UnixMillis,
+    /// Every kernel of the suite in order, at most [`KnownAnswers::MAX_KERNELS`].
+    pub kernels: Vec<KernelAnswer>,
+}
+
+/// What one kernel of the suite came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelAnswer {
+    /// Its name, at most [`KnownAnswers::MAX_NAME_BYTES`].
+    pub kernel: String,
+    /// Whether all cases gave the right answer.
+    pub right: bool,
+    /// Hash over the outputs of all cases in order.
+    pub digest: Hash,
+}
+
+impl KnownAnswers {
+    /// Most kernels of a suite.
+    pub const MAX_KERNELS: usize = 32;
+    /// Longest name of a kernel.
+    pub const MAX_NAME_BYTES: usize = 32;
+
+    /// Whether every kernel gave the right answers. False for a report without kernels.
+    pub fn are_right(&self) -> bool {
+        !self.kernels.is_empty() && self.kernels.iter().all(|kernel| kernel.right)
+    }
+
+    /// Whether the report is within its bounds.
+    pub fn is_bounded(&self) -> bool {
+        self.kernels.len() <= Self::MAX_KERNELS
+            && self.kernels.iter().all(|answer| answer.kernel.len() <= Self::MAX_NAME_BYTES)
+    }
 }
 
 /// Answer to [`Enroll`].
@@ -98,6 +144,9 @@ pub enum NoWork {
     DeviceClass,
     /// The device is suspended after faults.
     Suspended,
+    /// All work on offer is held for this kind of card and driver, or they failed the known answers. No fault of the
+    /// device's owner.
+    ClassHeld,
 }
 
 /// Binds a payout address to the device. Carries the wallet's EIP-712 signature (`BindNode`) where the address can sign.
@@ -283,7 +332,7 @@ macro_rules! message {
 }
 
 message! {
-    Enroll = "enroll", 4 * 1024;
+    Enroll = "enroll", 8 * 1024;
     Enrolled = "enrolled", 4 * 1024;
     Heartbeat = "heartbeat", 16 * 1024;
     HeartbeatAnswer = "heartbeat-answer", 16 * 1024 * 1024;

@@ -15,8 +15,8 @@ use protocol::receipt::Receipt;
 use protocol::sign::{Envelope, Key, Message};
 use protocol::units::{BaseUnits, UnixMillis};
 use protocol::wire::{
-    Accepted, Bind, Enroll, Enrolled, EpochNotice, Heartbeat, HeartbeatAnswer, NoWork, Relay, Relayed,
-    Upload, WithdrawIntent,
+    Accepted, Bind, Enroll, Enrolled, EpochNotice, Heartbeat, HeartbeatAnswer, KernelAnswer, KnownAnswers,
+    NoWork, Relay, Relayed, Upload, WithdrawIntent,
 };
 use protocol::work::{Commit, SliceRef, WorkLease, WorkResult};
 use protocol::{cbor, credit::CreditKind};
@@ -177,7 +177,16 @@ fn every_message_keeps_its_bytes() {
     );
     let sent_at = UnixMillis(1_763_900_000_000);
     let nonce = Nonce([8; 32]);
-    check_signed(4, Enroll { coordinator, protocol: 1, nonce, sent_at, adapter: adapter.clone() });
+    let answers = KnownAnswers {
+        suite: Hash::of(b"suite"),
+        class: adapter.class(),
+        checked_at: sent_at,
+        kernels: vec![KernelAnswer { kernel: "bits".into(), right: true, digest: Hash::of(b"outputs") }],
+    };
+    check_signed(
+        4,
+        Enroll { coordinator, protocol: 1, nonce, sent_at, adapter: adapter.clone(), answers: Some(answers) },
+    );
     check_signed(2, Enrolled { nonce, at: sent_at, last_sequence: 0 });
     check_signed(
         4,

@@ -1,8 +1,9 @@
-//! Measurements of the sandbox itself: how fast the device is given back, and what slicing costs.
+//! Measurements of the sandbox itself: how fast the device is given back ([`hand_back`]), and what slicing costs.
 //!
 //! They run a small integer kernel through the real worker, with the same frames as production. `cargo xtask bench
-//! yield|slicing` and the app's own figure come from here. Idle is observed from outside, as processor time that the
-//! worker no longer uses (exact for a software device; for a card the fence in `Yielded` is the only witness here).
+//! yield|slicing` and the app's own figure come from here.
+
+pub mod hand_back;
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         return;
     }
     var word = words[at] ^ (at * 2654435769u + piece.y);
-    for (var i = 0u; i < params[0]; i += 1u) {
+    for (var i = 0u; i < min(params[0], 1000u); i += 1u) {
         word = word * 747796405u + 2891336453u;
         word = ((word >> ((word >> 28u) + 4u)) ^ word) * 277803737u;
     }
@@ -37,10 +38,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 const GROUPS: u32 = 4096;
 /// Rounds per thread.
 const ROUNDS: u32 = 1000;
-/// No processor time used for this long means idle.
-const QUIET: Duration = Duration::from_millis(4);
-/// Processor time that answering a frame may cost and that is not device time.
-const NOISE: Duration = Duration::from_micros(300);
 
 /// Why a measurement was not completed.
 #[derive(Debug, thiserror::Error)]
@@ -61,25 +58,12 @@ pub enum MeasureError {
     /// The worker could not compute.
     #[error("the measuring kernel failed: {0}")]
     Failed(String),
-}
-
-/// One measured yield.
-#[derive(Debug, Clone, Copy)]
-pub struct YieldSample {
-    /// From sending `Suspend` to the arrival of `Yielded`.
-    pub answered: Duration,
-    /// From sending `Suspend` to the last moment at which the process used processor time; `None` where the system
-    /// does not tell.
-    pub idle: Option<Duration>,
-}
-
-/// Yields at `n` random moments, and the device they were measured on.
-#[derive(Debug, Clone)]
-pub struct YieldLatency {
-    /// The device.
-    pub ready: Ready,
-    /// The samples in order.
-    pub samples: Vec<YieldSample>,
+    /// The system refused something that the measurement needs.
+    #[error("{0}")]
+    System(&'static str, #[source] std::io::Error),
+    /// The system does not tell something without which there is no figure.
+    #[error("this system does not tell {0} of another process")]
+    NotTold(&'static str),
 }
 
 /// What slicing costs.
@@ -126,71 +110,6 @@ pub fn program(repeat: u32) -> (Program, Vec<String>) {
 /// Rounds per thread of the measuring kernel: the value of its one parameter.
 pub const PARAMS: [u32; 1] = [ROUNDS];
 
-/// Suspends a running slice `n` times at random moments with `pace` and measures how long the device stays busy.
-///
-/// # Errors
-/// [`MeasureError`].
-pub async fn yield_latency(spawn: &Spawn, pace: Pace, n: usize) -> Result<YieldLatency, MeasureError> {
-    let (mut worker, ready) = Worker::spawn(spawn).await?;
-    let (program, sources) = program(1 << 16);
-    worker.load(&program, &sources, Duration::from_secs(30)).await?;
-    let mut serial = 0;
-    start(&mut worker, serial, pace, None)?;
-    // The first pieces find their size.
-    tokio::time::sleep(Duration::from_millis(400)).await;
-    let mut samples = Vec::with_capacity(n);
-    let mut draw = 0x2545_f491_u32;
-    while samples.len() < n {
-        // A linear congruential generator: moments unrelated to the pieces, the same in every measurement.
-        draw = draw.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        tokio::time::sleep(Duration::from_micros(u64::from(20_000 + (draw >> 16) % 30_000))).await;
-        let sent = Instant::now();
-        worker.suspend(false, Duration::from_secs(2));
-        let idle = watch_idle(&worker, sent);
-        let answered = loop {
-            match worker.next_event().await {
-                WorkerEvent::Yielded { observed, .. } => break observed,
-                WorkerEvent::Died(death) => return Err(MeasureError::Died(death)),
-                WorkerEvent::Failed { fault, .. } => return Err(MeasureError::Failed(fault.detail)),
-                WorkerEvent::Done { .. } => {
-                    serial += 1;
-                    start(&mut worker, serial, pace, None)?;
-                }
-                WorkerEvent::Loaded
-                | WorkerEvent::Refused { .. }
-                | WorkerEvent::Progress { .. }
-                | WorkerEvent::Checkpoint { .. } => {}
-            }
-        };
-        samples.push(YieldSample { answered, idle });
-        worker.resume(pace);
-    }
-    worker.kill().await;
-    Ok(YieldLatency { ready, samples })
-}
-
-/// Samples the process's processor time until it has stood still for [`QUIET`]; gives the last moment at which it moved.
-/// Blocks its thread for some milliseconds: a measurement may, the app's loop may not.
-fn watch_idle(worker: &Worker, sent: Instant) -> Option<Duration> {
-    let mut used = worker.usage()?;
-    let mut moved = Instant::now();
-    loop {
-        std::thread::sleep(Duration::from_micros(200));
-        let now = Instant::now();
-        let used_now = worker.usage()?;
-        if used_now.saturating_sub(used) > NOISE {
-            used = used_now;
-            moved = now;
-        }
-        if now.duration_since(moved) > QUIET {
-            return Some(moved.duration_since(sent));
-        }
-        if now.duration_since(sent) > Duration::from_secs(3) {
-            return Some(now.duration_since(sent));
-        }
-    }
-}
-
 /// Runs the same slice `n` times in pieces of `pace` and `n` times as whole as the device allows, in turns, and compares
 /// processor time (wall time where the system does not tell).
 ///
@@ -198,7 +117,8 @@ fn watch_idle(worker: &Worker, sent: Instant) -> Option<Duration> {
 /// [`MeasureError`].
 pub async fn slicing_overhead(spawn: &Spawn, pace: Pace, n: usize) -> Result<SlicingOverhead, MeasureError> {
     /// One second per piece: more than a whole repeat takes, less than any driver's watchdog.
-    const WHOLE: Pace = Pace { piece_micros: 1_000_000, in_flight: 1, duty_percent: 100 };
+    const WHOLE: Pace =
+        Pace { piece_micros: 1_000_000, longest_micros: 1_000_000, in_flight: 1, duty_percent: 100 };
     let (program, sources) = program(4);
     let (mut in_pieces, ready) = Worker::spawn(spawn).await?;
     in_pieces.load(&program, &sources, Duration::from_secs(30)).await?;

@@ -3,11 +3,16 @@
 //! One warden thread per worker owns the child and its [`Conversation`]: it starts the process (and lives as long as it,
 //! because Linux's parent-death signal follows the thread that started it), checks replies, keeps deadlines, kills and
 //! reaps. Three plain threads move bytes: one reads replies, one writes requests, one keeps the end of stderr. They end
-//! with the process. `worker.rs` and `inspect.rs` call [`start`].
+//! with the process. How a process is started, ended and measured differs between systems; each has its file.
+//! `worker.rs` and `inspect.rs` call [`start`].
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command as Program, ExitStatus, Stdio};
+use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc as channel;
@@ -16,6 +21,11 @@ use std::time::{Duration, Instant};
 use protocol::frames::{FaultCode, ReadFrameError, Reply, Request, read_reply, write_frame};
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use self::system::cpu_time;
+#[cfg(unix)]
+use self::unix as system;
+#[cfg(windows)]
+use self::windows as system;
 use crate::conversation::{Command, Conversation, Heard, Violation};
 use crate::worker::{Death, DeathReason, Ready, Spawn, SpawnError, WorkerEvent};
 
@@ -31,6 +41,16 @@ pub(crate) enum Mode {
     Serve,
     /// Only admits programs.
     Inspect,
+}
+
+impl Mode {
+    /// What the worker is told on its command line.
+    fn argument(self) -> Option<&'static str> {
+        match self {
+            Self::Serve => None,
+            Self::Inspect => Some("--inspect"),
+        }
+    }
 }
 
 /// The way to a worker's warden. Dropping it kills the worker.
@@ -91,29 +111,6 @@ pub(crate) fn lost() -> Death {
     Death { reason: DeathReason::Killed, stderr: String::new() }
 }
 
-/// Processor time of a process in all its threads, to the nanosecond.
-#[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "two system calls that std and rustix do not offer")]
-pub(crate) fn cpu_time(pid: u32) -> Option<Duration> {
-    let pid = libc::pid_t::try_from(pid).ok()?;
-    let mut clock: libc::clockid_t = 0;
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: both calls write only to the locals whose addresses they get.
-    let read = unsafe {
-        libc::clock_getcpuclockid(pid, &raw mut clock) == 0 && libc::clock_gettime(clock, &raw mut time) == 0
-    };
-    if !read {
-        return None;
-    }
-    Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
-}
-
-/// Other systems have no such clock for another process.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn cpu_time(_pid: u32) -> Option<Duration> {
-    None
-}
-
 /// The warden: lives as long as the process.
 fn guard(
     spawn: &Spawn,
@@ -124,7 +121,7 @@ fn guard(
     events: &mpsc::UnboundedSender<WorkerEvent>,
 ) {
     let limit_bytes = Arc::new(AtomicUsize::new(0));
-    let (mut child, pipes) = match launch(spawn, mode) {
+    let (mut child, pipes) = match system::launch(spawn, mode.argument()) {
         Ok(launched) => launched,
         Err(source) => {
             let error = SpawnError::Start { path: spawn.program_path.clone(), source };
@@ -162,7 +159,7 @@ fn guard(
     warden.requests = None;
     let reason = match end {
         End::Closed => match wait_for(&mut child, EXIT_GRACE) {
-            Some(status) => exited(status),
+            Some(Exit { code, signal }) => DeathReason::Exited { code, signal },
             None => {
                 kill(&mut child, DeathReason::Violation(Violation::OutOfOrder { frame: "end of output" }))
             }
@@ -178,40 +175,18 @@ fn guard(
     tell(events, WorkerEvent::Died(death));
 }
 
+/// Our ends of a worker's three pipes.
 struct Pipes {
-    stdin: ChildStdin,
-    stdout: ChildStdout,
-    stderr: std::process::ChildStderr,
+    stdin: PipeWriter,
+    stdout: PipeReader,
+    stderr: PipeReader,
 }
 
-fn launch(spawn: &Spawn, mode: Mode) -> std::io::Result<(Child, Pipes)> {
-    let mut program = Program::new(&spawn.program_path);
-    program
-        .env_clear()
-        .envs(spawn.env.iter().map(|(name, value)| (name, value)))
-        // The worker compares it with its parent: a parent that died before the death signal was set is noticed.
-        .env("HEARTH_PARENT", std::process::id().to_string())
-        .current_dir(if cfg!(unix) { "/" } else { "." })
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    if mode == Mode::Inspect {
-        program.arg("--inspect");
-    }
-    #[cfg(unix)]
-    {
-        // A group of its own: Ctrl-C in a terminal is the parent's to answer, and a kill reaches the whole group.
-        std::os::unix::process::CommandExt::process_group(&mut program, 0);
-    }
-    let mut child = program.spawn()?;
-    match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
-        (Some(stdin), Some(stdout), Some(stderr)) => Ok((child, Pipes { stdin, stdout, stderr })),
-        _ => {
-            child.kill()?;
-            child.wait()?;
-            Err(std::io::Error::other("the system gave no pipes to the child"))
-        }
-    }
+/// How a process ended by itself.
+#[derive(Debug, Clone, Copy)]
+struct Exit {
+    code: Option<i32>,
+    signal: Option<i32>,
 }
 
 enum End {
@@ -308,47 +283,20 @@ fn tell(events: &mpsc::UnboundedSender<WorkerEvent>, event: WorkerEvent) {
     }
 }
 
-/// Kills and reaps; the group too, in case a descendant exists against all walls.
-fn kill(child: &mut Child, reason: DeathReason) -> DeathReason {
-    #[cfg(unix)]
-    if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw)
-        && let Err(error) = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL)
-    {
-        tracing::debug!(%error, "kill the worker's process group");
-    }
-    if let Err(error) = child.kill() {
-        tracing::warn!(%error, "kill a worker");
-    }
-    if let Err(error) = child.wait() {
-        tracing::warn!(%error, "reap a worker");
-    }
+/// Kills and reaps.
+fn kill(child: &mut system::Child, reason: DeathReason) -> DeathReason {
+    child.kill();
     reason
 }
 
-fn wait_for(child: &mut Child, grace: Duration) -> Option<ExitStatus> {
-    let until = Instant::now() + grace;
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Some(status),
-            Ok(None) if Instant::now() < until => std::thread::sleep(Duration::from_millis(2)),
-            Ok(None) => return None,
-            Err(error) => {
-                tracing::warn!(%error, "wait for a worker");
-                return None;
-            }
-        }
-    }
+fn wait_for(child: &mut system::Child, grace: Duration) -> Option<Exit> {
+    child.wait_for(grace).unwrap_or_else(|error| {
+        tracing::warn!(%error, "wait for a worker");
+        None
+    })
 }
 
-fn exited(status: ExitStatus) -> DeathReason {
-    #[cfg(unix)]
-    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
-    #[cfg(not(unix))]
-    let signal = None;
-    DeathReason::Exited { code: status.code(), signal }
-}
-
-fn read_replies(stdout: ChildStdout, limit_bytes: &AtomicUsize, replies: &channel::Sender<Input>) {
+fn read_replies(stdout: PipeReader, limit_bytes: &AtomicUsize, replies: &channel::Sender<Input>) {
     let mut reader = BufReader::with_capacity(64 * 1024, stdout);
     loop {
         // The limit is read when the frame begins to arrive, because it depends on the commands sent until then.
@@ -365,7 +313,7 @@ fn read_replies(stdout: ChildStdout, limit_bytes: &AtomicUsize, replies: &channe
     }
 }
 
-fn write_requests(mut stdin: ChildStdin, queue: &channel::Receiver<Request>) {
+fn write_requests(mut stdin: PipeWriter, queue: &channel::Receiver<Request>) {
     while let Ok(request) = queue.recv() {
         if let Err(error) = write_frame(&mut stdin, &request) {
             // The process is gone or going: the reader tells so.
@@ -379,7 +327,7 @@ fn write_requests(mut stdin: ChildStdin, queue: &channel::Receiver<Request>) {
 }
 
 /// Reads stderr to its end and sends the last bytes of it as text.
-fn keep_tail(mut stderr: std::process::ChildStderr, tail: &channel::Sender<String>) {
+fn keep_tail(mut stderr: PipeReader, tail: &channel::Sender<String>) {
     let mut kept = VecDeque::new();
     let mut chunk = [0; 4096];
     loop {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
-use protocol::local::{ErrorCode, Snooze};
+use protocol::local::{ErrorCode, Snooze, Unread};
 use serde::Serialize;
 
 /// Languages with a catalogue, the fallback first, with their Fluent files.
@@ -111,6 +111,11 @@ impl Catalogue {
     /// What happened, what is safe and what a person can do.
     pub fn error(&self, code: ErrorCode) -> String {
         self.text(&format!("error-{}", name_of(&code)), &[])
+    }
+
+    /// Why a sensor of the card gave no value.
+    pub fn unread(&self, why: Unread) -> String {
+        self.text(&format!("unread-{}", name_of(&why)), &[])
     }
 
     /// The label of a snooze, for example "Snooze 1 hour".

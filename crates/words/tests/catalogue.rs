@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 use protocol::credit::CreditKind;
 use protocol::frames::Wall;
 use protocol::local::{
-    Appearance, BenchmarkStep, ErrorCode, Reason, ReasonCode, Snooze, State, WithdrawalState,
+    Appearance, BenchmarkStep, ErrorCode, Reason, ReasonCode, Snooze, State, Throttle, Unread,
+    WithdrawalState,
 };
 use protocol::manifest::Family;
 use protocol::units::UnixMillis;
@@ -107,6 +108,8 @@ fn every_code_has_its_sentence_in_every_language() {
     want("state", names::<State>(), &["", ".title", ".why"]);
     want("snooze", names::<Snooze>(), &[""]);
     want("step", names::<BenchmarkStep>(), &[""]);
+    want("throttle", names::<Throttle>(), &["", ".why"]);
+    want("unread", names::<Unread>(), &[""]);
     want("appearance", names::<Appearance>(), &[""]);
     want("withdrawal", names::<WithdrawalState>(), &[""]);
     want("credit", names::<CreditKind>(), &[""]);

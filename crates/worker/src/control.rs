@@ -9,9 +9,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use protocol::frames::{
-    Checkpoint, Fault, FaultCode, Pace, ReadFrameError, Reply, Request, read_request, write_frame,
-};
+use protocol::frames::{Checkpoint, Pace, ReadFrameError, Reply, Request, read_request, write_frame};
 use protocol::id::SliceId;
 use protocol::manifest::Program;
 
@@ -100,9 +98,14 @@ pub(crate) fn leave(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Ends the process.
-#[cfg(not(unix))]
+/// Ends the process without the exit handlers of drivers, which may wait for a hung device.
+#[cfg(windows)]
+#[expect(unsafe_code, reason = "std offers no exit without handlers")]
 pub(crate) fn leave(code: i32) -> ! {
+    use windows_sys::Win32::System::Threading::{GetCurrentProcess, TerminateProcess};
+    // SAFETY: the call takes no pointers, and this process may always end itself.
+    unsafe { TerminateProcess(GetCurrentProcess(), code.cast_unsigned()) };
+    // Reached only if the system refused.
     std::process::exit(code)
 }
 
@@ -117,9 +120,8 @@ pub(crate) fn report_panics() {
             "worker: panic in {}: {panic}",
             thread.name().unwrap_or("a thread")
         ));
-        if let Some(slice) = crate::engine::slice_of_lost_device() {
-            let fault = Fault { code: FaultCode::DeviceLost, detail: "the device was lost".to_owned() };
-            say(&Reply::Failed { slice, fault });
+        if let Some(reply) = crate::engine::last_words() {
+            say(&reply);
         }
         leave(101);
     }));

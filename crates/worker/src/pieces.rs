@@ -109,22 +109,34 @@ impl Plan {
     }
 }
 
+/// Largest share of the time that may be lost to the fixed cost of pieces: 3 % (DESIGN.md §5).
+const MOST_LOST: f64 = 0.03;
+/// Shortest target that a worker takes by itself. Shorter pieces would cost a processor core more than the card gains.
+const SHORTEST: Duration = Duration::from_millis(2);
+
 /// Groups per piece and stage, adapted so that a piece takes the target time. Kept from slice to slice.
 #[derive(Debug, Clone)]
 pub(crate) struct Sizes {
     groups: Vec<f64>,
+    /// What a piece costs before it computes anything: submission, fence, waking up.
+    fixed: Option<Duration>,
     target: Duration,
 }
 
 impl Sizes {
     /// One group per piece at first: how long a group takes is not known.
     pub(crate) fn new(stages: usize) -> Self {
-        Self { groups: vec![1.0; stages], target: Duration::ZERO }
+        Self { groups: vec![1.0; stages], fixed: None, target: Duration::ZERO }
+    }
+
+    /// Learns what a piece without groups costs on this device. Takes effect with the next [`Self::aim`].
+    pub(crate) fn learn_fixed(&mut self, cost: Duration) {
+        self.fixed = Some(cost);
     }
 
     /// Takes a new target; known sizes scale with it.
     pub(crate) fn aim(&mut self, pace: Pace) {
-        let target = Duration::from_micros(pace.piece_micros.max(100).into());
+        let target = target(pace, self.fixed);
         if !self.target.is_zero() {
             let factor = target.as_secs_f64() / self.target.as_secs_f64();
             // Growth waits for measurements; shrinking does not.
@@ -150,6 +162,17 @@ impl Sizes {
         if factor < 1.0 || measured >= *size * 0.5 {
             *size = (measured.min(*size) * factor).clamp(1.0, f64::from(MAX_GROUPS) * MAX_DISPATCHES as f64);
         }
+    }
+}
+
+/// The shortest time of a piece that loses no more than [`MOST_LOST`] to its fixed cost, within the bounds of the pace.
+/// With two pieces in flight a card hides part of that cost, so the true loss is smaller.
+fn target(pace: Pace, fixed: Option<Duration>) -> Duration {
+    let first = Duration::from_micros(pace.piece_micros.max(100).into());
+    let longest = Duration::from_micros(pace.longest_micros.into());
+    match fixed {
+        Some(fixed) if longest > first => fixed.div_f64(MOST_LOST).clamp(SHORTEST.min(first), longest),
+        _ => first,
     }
 }
 
@@ -204,14 +227,49 @@ mod tests {
     #[test]
     fn sizes_settle_at_the_target_time() {
         let mut sizes = Sizes::new(1);
-        sizes.aim(Pace::AWAY);
+        sizes.aim(Pace { longest_micros: 4000, ..Pace::AWAY });
         for _ in 0..40 {
             let groups = sizes.groups(0);
             sizes.learn(0, groups, Duration::from_micros(groups * 10));
         }
         assert_eq!(sizes.groups(0), 400, "400 groups of 10 µs are the 4 ms asked for");
-        sizes.aim(Pace::NEAR);
+        sizes.aim(Pace { piece_micros: 2000, longest_micros: 2000, ..Pace::AWAY });
         assert_eq!(sizes.groups(0), 200, "a shorter target holds from the next piece on");
+    }
+
+    fn target_with(fixed_micros: u64, pace: Pace) -> Duration {
+        target(pace, Some(Duration::from_micros(fixed_micros)))
+    }
+
+    #[test]
+    fn pieces_grow_until_their_fixed_cost_is_three_percent() {
+        assert_eq!(target_with(180, Pace::AWAY), Duration::from_millis(6), "180 µs are 3 % of 6 ms");
+    }
+
+    #[test]
+    fn pieces_shrink_where_they_cost_little_so_that_the_device_is_free_sooner() {
+        assert_eq!(target_with(75, Pace::AWAY), Duration::from_micros(2_500), "75 µs are 3 % of 2.5 ms");
+        assert_eq!(target_with(1, Pace::AWAY), SHORTEST, "the processor pays for each piece too");
+    }
+
+    #[test]
+    fn pieces_never_pass_the_longest_target_whatever_they_lose() {
+        let longest = Duration::from_millis(12);
+        assert_eq!(target_with(5_000, Pace::AWAY), longest, "the owner's time comes before throughput");
+    }
+
+    #[test]
+    fn somebody_near_gets_short_pieces_whatever_they_cost() {
+        assert_eq!(
+            target_with(5_000, Pace::NEAR),
+            Duration::from_millis(2),
+            "two milliseconds and no longer"
+        );
+    }
+
+    #[test]
+    fn a_device_whose_cost_is_not_known_begins_with_the_target_of_the_pace() {
+        assert_eq!(target(Pace::AWAY, None), Duration::from_millis(4));
     }
 
     #[test]

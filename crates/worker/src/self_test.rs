@@ -1,8 +1,8 @@
 //! `worker --self-test-confinement [FILE]`: raises the walls as for a job, then tries each of them and prints what
 //! happened as one line of JSON. `true` means that the attempt was refused. Only tests start it.
 //!
-//! Attempts that need no system call of Linux's own are here, the others in `self_test/linux.rs`. Every one is made twice: on the main thread and on a thread that was started, like a driver's own, before the
-//! last wall stood.
+//! Attempts that need no system call of Linux's own are here, the others in `self_test/linux.rs`. Every one is made
+//! twice: on the main thread and on a thread that was started, like a driver's own, before the last wall stood.
 
 #![expect(clippy::disallowed_types, reason = "it tries to open sockets, to show that it cannot")]
 
@@ -13,6 +13,9 @@ use std::process::{Command, ExitCode};
 #[cfg(target_os = "linux")]
 #[path = "self_test/linux.rs"]
 mod system;
+#[cfg(not(target_os = "linux"))]
+#[path = "self_test/other.rs"]
+mod system;
 
 use crate::{confine, device, log};
 
@@ -22,7 +25,6 @@ type Attempts = Vec<(&'static str, bool)>;
 /// Raises the walls, tries them, prints the outcome. `forbidden_file` is a file that the caller can read.
 pub(crate) fn run(parent: confine::ParentWall, forbidden_file: Option<String>) -> ExitCode {
     let forbidden_file = forbidden_file.unwrap_or_else(|| "/etc/passwd".to_owned());
-    #[cfg(target_os = "linux")]
     let targets = system::Targets::find();
     let files = confine::before_device();
     // Like a driver's thread: started while the device opens, before the last wall stands.
@@ -32,11 +34,7 @@ pub(crate) fn run(parent: confine::ParentWall, forbidden_file: Option<String>) -
         if wait.recv().is_err() {
             return Vec::new();
         }
-        #[cfg(not(target_os = "linux"))]
-        let all = attempts(&file_of_thread);
-        #[cfg(target_os = "linux")]
-        let all = [attempts(&file_of_thread), system::attempts(&targets)].concat();
-        all
+        [attempts(&file_of_thread), system::attempts(&targets)].concat()
     });
     let opened = device::open("", true);
     let confinement = match &opened {
@@ -53,9 +51,6 @@ pub(crate) fn run(parent: confine::ParentWall, forbidden_file: Option<String>) -
             return ExitCode::FAILURE;
         }
     };
-    #[cfg(not(target_os = "linux"))]
-    let here = attempts(&forbidden_file);
-    #[cfg(target_os = "linux")]
     let here = [attempts(&forbidden_file), system::attempts(&targets)].concat();
     if go.send(()).is_err() {
         log(format_args!("the early thread is gone"));

@@ -12,14 +12,16 @@ use crate::process::{cargo, must};
 use crate::workspace;
 
 /// What can be measured.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Name {
     /// The signal search of HEARTH_FIL or of a known recording: {hits, ours_cpu_s}.
     Search,
-    /// From the suspend frame to an idle device: {n, p50_ms, p99_ms}.
+    /// From an input event to an idle device, and kills: {n, p50_ms, p99_ms, kill_max_ms}. Takes about eleven minutes.
     Yield,
     /// What cutting work into pieces costs: {overhead}.
     Slicing,
+    /// Float arithmetic of the worker's device next to clpeak on the same device: {ours_gflops, clpeak_gflops, ratio}.
+    GpuPeak,
     /// The agent in the tray: {pss_mb, core_share, wakeups_per_s}.
     Footprint,
 }
@@ -28,12 +30,17 @@ pub(crate) enum Name {
 pub(crate) fn bench(name: Name) -> Result<ExitCode> {
     let (text, purpose, packages): (_, _, &[&str]) = match name {
         Name::Search => ("search", Purpose::Run, &["worker"]),
-        Name::Yield => ("yield", Purpose::Run, &["worker"]),
+        // Its input events go through a display without a screen, which belongs to the tests' tools.
+        Name::Yield => ("yield", Purpose::Test, &["worker"]),
         Name::Slicing => ("slicing", Purpose::Run, &["worker"]),
+        Name::GpuPeak => ("gpu-peak", Purpose::Run, &["worker"]),
         // A whole network and a desktop, whose tools are those of the tests.
         Name::Footprint => ("footprint", Purpose::Test, &["worker", "agent", "coordinator"]),
     };
     install::install(purpose)?;
+    if name == Name::GpuPeak {
+        install::clpeak()?;
+    }
     must(
         cargo().args(["build", "--release", "--locked"]).args(packages.iter().flat_map(|p| ["--package", p])),
     )?;

@@ -38,6 +38,9 @@ const TEST_PACKAGES: &[&str] = &[
     "desktop-file-utils",
 ];
 
+/// The peer of the figure `gpu-peak`, and OpenCL on a processor for it.
+const CLPEAK_PACKAGES: &[&str] = &["clpeak", "pocl-opencl-icd"];
+
 /// For what the machine is prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -50,7 +53,20 @@ pub(crate) enum Purpose {
 /// Checks the owner's tools, installs the rest, and builds the page.
 pub(crate) fn install(purpose: Purpose) -> Result<()> {
     tools()?;
-    system_packages(purpose)?;
+    let packages = match purpose {
+        Purpose::Run => BUILD_PACKAGES.to_vec(),
+        Purpose::Test => [BUILD_PACKAGES, TEST_PACKAGES].concat(),
+    };
+    if is_debian() {
+        system_packages(&packages)?;
+    } else {
+        say(
+            "system packages: only Debian and Ubuntu are prepared by this tool; elsewhere see CONTRIBUTING.md",
+        );
+    }
+    if purpose == Purpose::Test {
+        swiftshader()?;
+    }
     npm(&workspace::ui())?;
     npm(&workspace::contracts())?;
     if !workspace::anvil().exists() {
@@ -85,18 +101,19 @@ fn node_version(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-fn system_packages(purpose: Purpose) -> Result<()> {
-    if std::env::consts::OS != "linux" || !Path::new("/usr/bin/apt-get").exists() {
-        say(
-            "system packages: only Debian and Ubuntu are prepared by this tool; elsewhere see CONTRIBUTING.md",
-        );
-        return Ok(());
-    }
-    let wanted = match purpose {
-        Purpose::Run => BUILD_PACKAGES.to_vec(),
-        Purpose::Test => [BUILD_PACKAGES, TEST_PACKAGES].concat(),
-    };
-    let missing: Vec<&str> = wanted.into_iter().filter(|package| !installed(package)).collect();
+/// Installs clpeak, against which one figure is held.
+pub(crate) fn clpeak() -> Result<()> {
+    if is_debian() { system_packages(CLPEAK_PACKAGES) } else { Ok(()) }
+}
+
+/// Whether this system's packages are Debian's or Ubuntu's.
+pub(crate) fn is_debian() -> bool {
+    std::env::consts::OS == "linux" && Path::new("/usr/bin/apt-get").exists()
+}
+
+/// Names the packages among `wanted` that are missing, then installs them with apt.
+pub(crate) fn system_packages(wanted: &[&str]) -> Result<()> {
+    let missing: Vec<&str> = wanted.iter().copied().filter(|package| !installed(package)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -114,9 +131,62 @@ fn system_packages(purpose: Purpose) -> Result<()> {
     must(apt().args(["install", "-y", "--no-install-recommends"]).args(&missing))
 }
 
-fn installed(package: &str) -> bool {
+/// Whether a package of the system is installed.
+pub(crate) fn installed(package: &str) -> bool {
     output(Command::new("dpkg-query").args(["-W", "-f=${db:Status-Status}", package]))
         .is_some_and(|status| status == "installed")
+}
+
+/// The package that holds the second software driver, and what of it is kept.
+const SWIFTSHADER_PACKAGE: &str = "chromium-common";
+const SWIFTSHADER_FILES: [&str; 2] = ["libvk_swiftshader.so", "vk_swiftshader_icd.json"];
+
+/// Unpacks SwiftShader below the target directory, out of Debian's package and without installing that. It stands in for
+/// a second vendor: results must agree bit by bit between two drivers that share no code. Where the package is not to be
+/// had, the tests that need it say that they were left out.
+fn swiftshader() -> Result<()> {
+    let description = workspace::swiftshader();
+    if description.exists() || !is_debian() {
+        return Ok(());
+    }
+    let folder = description.parent().context("a folder of the driver")?.to_path_buf();
+    let unpacked = folder.with_extension("unpacked");
+    fs::create_dir_all(&unpacked).with_context(|| format!("make {}", unpacked.display()))?;
+    say(&format!(
+        "the second software driver: {SWIFTSHADER_PACKAGE} is downloaded and unpacked, not installed"
+    ));
+    let mut download = Command::new("apt-get");
+    download.args(["-q", "download", SWIFTSHADER_PACKAGE]).current_dir(&unpacked);
+    let fetched = match must(&mut download) {
+        // A machine whose package lists were never fetched.
+        Err(_) if package_lists_are_ours() => {
+            must(Command::new("apt-get").args(["-q", "update"])).and_then(|()| must(&mut download))
+        }
+        fetched => fetched,
+    };
+    if let Err(error) = fetched {
+        say(&format!("without the second software driver: {error:#}"));
+        return Ok(());
+    }
+    let package = fs::read_dir(&unpacked)
+        .with_context(|| format!("list {}", unpacked.display()))?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .context("apt-get download left no package")?;
+    must(Command::new("dpkg-deb").arg("-x").arg(&package).arg(&unpacked))?;
+    fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
+    // The description comes last: where it is, the driver beside it is whole.
+    for name in SWIFTSHADER_FILES {
+        let from = unpacked.join("usr/lib/chromium").join(name);
+        fs::copy(&from, folder.join(name)).with_context(|| format!("copy {}", from.display()))?;
+    }
+    fs::remove_dir_all(&unpacked).with_context(|| format!("remove {}", unpacked.display()))
+}
+
+/// Whether this user may fetch the lists of packages.
+fn package_lists_are_ours() -> bool {
+    output(Command::new("id").arg("-u")).is_some_and(|id| id.trim() == "0")
 }
 
 /// `npm ci`, unless the folder already holds what the lockfile names.

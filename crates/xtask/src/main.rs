@@ -7,6 +7,7 @@
 mod bench;
 mod bindings;
 mod check;
+mod cross;
 mod dist;
 mod install;
 mod process;
@@ -33,7 +34,7 @@ enum Task {
     Run(RunOptions),
     /// Runs the push tier of the tests; with --full also the long tier.
     Test {
-        /// Also the long tier: contract fuzzing, package life cycle.
+        /// Also the long tier: contract fuzzing, package life cycle, cross builds.
         #[arg(long)]
         full: bool,
         /// Only test programs whose name contains this text.
@@ -47,6 +48,8 @@ enum Task {
         /// What to measure.
         name: bench::Name,
     },
+    /// Compiles for Windows and macOS what differs there, from Debian or Ubuntu.
+    Cross,
     /// Builds the installable package for this system into target/dist.
     Dist,
     /// Writes the page's types from `protocol::local`.
@@ -89,6 +92,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Test { full, only } => test::test(full, only.as_deref()),
         Task::Check => check::check(),
         Task::Bench { name } => bench::bench(name),
+        Task::Cross => cross::cross(),
         Task::Dist => dist::dist(),
         Task::Bindings => bindings::write(),
     }

@@ -1,7 +1,8 @@
 //! `cargo xtask test`: builds every test program once, runs each with a time limit, and says what was left out.
 //!
 //! The push tier is everything that `cargo test --workspace` builds and the page's own tests. The long tier adds what
-//! takes longer or needs more tools: the contracts' fuzz and invariant tests and the life of the installed package.
+//! takes longer or needs more tools: the contracts' fuzz and invariant tests, the life of the installed package, and
+//! the builds for Windows and macOS.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -53,9 +54,10 @@ pub(crate) fn test(full: bool, only: Option<&str>) -> Result<ExitCode> {
         if full {
             long_tier(&mut tally);
         } else {
-            tally
-                .left_out
-                .push("long tier (cargo xtask test --full): contract fuzzing, package life cycle".into());
+            tally.left_out.push(
+                "long tier (cargo xtask test --full): contract fuzzing, package life cycle, cross builds"
+                    .into(),
+            );
         }
     }
     for line in &tally.left_out {
@@ -118,6 +120,9 @@ fn run(program: &TestProgram, full: bool, tally: &mut Tally) -> Result<()> {
         .env("ANVIL_BIN", workspace::anvil())
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
+    if workspace::swiftshader().exists() {
+        command.env("HEARTH_SWIFTSHADER", workspace::swiftshader());
+    }
     if full {
         command.env("HEARTH_LONG_TIER", "1");
     }
@@ -225,13 +230,22 @@ fn long_tier(tally: &mut Tally) {
         }),
     ];
     for (name, mut command) in steps {
-        match must(&mut command) {
-            Ok(()) => tally.passed += 1,
-            Err(error) => {
-                say(&format!("{error:#}"));
-                tally.failed += 1;
-                tally.broken.push(name.into());
-            }
+        note(tally, name, must(&mut command));
+    }
+    if install::is_debian() {
+        note(tally, "cross builds for Windows and macOS", crate::cross::cross().map(|_| ()));
+    } else {
+        tally.left_out.push("cross builds for Windows and macOS: they need Debian's packages".into());
+    }
+}
+
+fn note(tally: &mut Tally, name: &str, outcome: Result<()>) {
+    match outcome {
+        Ok(()) => tally.passed += 1,
+        Err(error) => {
+            say(&format!("{error:#}"));
+            tally.failed += 1;
+            tally.broken.push(name.into());
         }
     }
 }

@@ -28,6 +28,11 @@ pub(crate) fn contracts() -> PathBuf {
     root().join("crates/settlement/contracts")
 }
 
+/// The description of the second software driver, once it is unpacked.
+pub(crate) fn swiftshader() -> PathBuf {
+    target().join("swiftshader/vk_swiftshader_icd.json")
+}
+
 /// anvil from npm: the platform's own program, not the node wrapper, so that its process id is ours to end.
 pub(crate) fn anvil() -> PathBuf {
     let arch = match std::env::consts::ARCH {

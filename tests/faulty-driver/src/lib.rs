@@ -1,7 +1,7 @@
 //! A Vulkan driver that passes every call on to a real one, until the fault that a test scripts. Loaded by tests only.
 //!
-//! `HEARTH_FAULTY_DRIVER` is the path of the real driver's library. `HEARTH_FAULT` is `KIND@N` with N counted from 1 over
-//! the life of the process:
+//! `HEARTH_FAULTY_DRIVER` is the path of the real driver's library. `HEARTH_FAULT` is `KIND@D.N`: what goes wrong on the
+//! D-th device that the process opens, both counted from 1.
 //!
 //! | kind | what happens |
 //! |---|---|
@@ -42,6 +42,7 @@ struct Driver {
 #[derive(Debug, Clone, Copy)]
 struct Fault {
     kind: Kind,
+    device: u64,
     at: u64,
 }
 
@@ -67,7 +68,8 @@ impl Fault {
             "wrong" => Kind::Wrong,
             _ => return None,
         };
-        Some(Self { kind, at: at.parse().ok()? })
+        let (device, at) = at.split_once('.')?;
+        Some(Self { kind, device: device.parse().ok()?, at: at.parse().ok()? })
     }
 }
 
@@ -96,8 +98,10 @@ fn load() -> Option<Driver> {
 
 /// Whether the open device is lost.
 static LOST: AtomicBool = AtomicBool::new(false);
+/// How many devices have been opened.
+static DEVICES: AtomicU64 = AtomicU64::new(0);
 
-/// How often a thing happened.
+/// How often a thing happened on the open device.
 struct Count(AtomicU64);
 
 static SUBMISSIONS: Count = Count(AtomicU64::new(0));
@@ -112,9 +116,19 @@ impl Count {
     }
 }
 
-/// The number at which the script has a fault of this kind.
+/// Begins to count for a device that is opened.
+fn begin_device() {
+    DEVICES.fetch_add(1, Ordering::SeqCst);
+    LOST.store(false, Ordering::SeqCst);
+    for count in [&SUBMISSIONS, &WAITS, &ALLOCATIONS, &DISPATCHES] {
+        count.0.store(0, Ordering::SeqCst);
+    }
+}
+
+/// The number at which the open device has a fault of this kind.
 fn scripted(kind: Kind) -> Option<u64> {
-    driver()?.fault.filter(|fault| fault.kind == kind).map(|fault| fault.at)
+    let fault = driver()?.fault?;
+    (fault.kind == kind && fault.device == DEVICES.load(Ordering::SeqCst)).then_some(fault.at)
 }
 
 /// A function of the real driver that is called from one of ours.
@@ -233,7 +247,7 @@ unsafe extern "system" fn create_device(
     device: *mut vk::Device,
 ) -> vk::Result {
     let Some(real) = CREATE_DEVICE.get() else { return vk::Result::ERROR_UNKNOWN };
-    LOST.store(false, Ordering::SeqCst);
+    begin_device();
     // SAFETY: the arguments are the caller's.
     unsafe { real(card, wanted, allocator, device) }
 }

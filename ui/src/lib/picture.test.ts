@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { samplePicture } from './backend/demo';
-import { bandOf, colourOf, grey, levels, placeInBand, type Colour } from './picture';
+import { sampleImage, samplePicture } from './backend/demo';
+import { bandOf, colourOf, grey, levels, pixels, placeInBand, type Colour } from './picture';
 import { labelEvery, ticks } from './plot';
 
 const WAVE: Colour[] = [[23, 20, 19], [44, 31, 25], [122, 55, 24], [224, 124, 56], [255, 227, 184]];
@@ -28,6 +28,17 @@ describe('the live picture', () => {
     expect(place).toBeLessThan(31 / 64);
     expect(placeInBand({ ...picture, searched: [] }, 64)).toBeNull();
     expect(bandOf([])).toBeNull();
+  });
+});
+
+describe('a growing image', () => {
+  it('shows what is there and leaves the rest transparent', () => {
+    const image = sampleImage(29);
+    const opaque = pixels(image)?.filter((_, index) => index % 4 === 3).filter((opacity) => opacity === 255);
+    expect(opaque).toHaveLength((29 / 64) * image.columns * image.rows);
+  });
+  it('is refused where its bytes are not those of its size', () => {
+    expect(pixels({ ...sampleImage(), rows: 127 })).toBeNull();
   });
 });
 

@@ -1,14 +1,18 @@
 // The live picture as numbers: levels to colours, and strips on a canvas. It draws what was measured and nothing else.
 
-import type { Picture, SearchedSlice } from './backend/bindings';
+import type { Image, SearchedSlice, Waterfall } from './backend/bindings';
 
 export type Colour = [number, number, number];
 
 /** Levels of the scale at which the colours wave-0 to wave-4 stand; the noise floor stays dark. */
 const STOPS: [number, number][] = [[0, 0], [50, 0], [112, 1], [178, 2], [222, 3], [255, 4]];
 
-export function levels(picture: Picture): Uint8Array {
-  return Uint8Array.from(atob(picture.levels), (character) => character.charCodeAt(0));
+function decoded(base64: string): Uint8Array {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
+export function levels(picture: Waterfall): Uint8Array {
+  return decoded(picture.levels);
 }
 
 export function colourOf(level: number, wave: Colour[]): Colour {
@@ -50,7 +54,7 @@ function prepare(canvas: HTMLCanvasElement): [CanvasRenderingContext2D, number, 
 }
 
 /** One strip per spectrum, a hairline between two strips. */
-export function drawStrips(canvas: HTMLCanvasElement, picture: Picture, still: boolean): void {
+export function drawStrips(canvas: HTMLCanvasElement, picture: Waterfall, still: boolean): void {
   const ready = prepare(canvas);
   if (!ready) return;
   const [pen, width, height, scale] = ready;
@@ -117,7 +121,7 @@ export function drawBand(canvas: HTMLCanvasElement, searched: SearchedSlice[], t
 }
 
 /** Where the present window stands in the band drawn by [drawBand], as a share of its width. */
-export function placeInBand(picture: Picture, total: number): number | null {
+export function placeInBand(picture: Waterfall, total: number): number | null {
   const slices = [...picture.searched].sort((a, b) => a.left_hz - b.left_hz);
   const centre = (picture.left_hz + picture.right_hz) / 2;
   const index = slices.findIndex((slice) => slice.left_hz <= centre && centre <= slice.right_hz);
@@ -125,4 +129,22 @@ export function placeInBand(picture: Picture, total: number): number | null {
   if (!slice) return null;
   const inside = (centre - slice.left_hz) / Math.max(1, slice.right_hz - slice.left_hz);
   return (index + inside) / Math.max(total, slices.length, 1);
+}
+
+/** Red, green, blue and opacity of each pixel; null for an image whose bytes are not those of its size. */
+export function pixels(image: Image): Uint8Array | null {
+  const bytes = decoded(image.rgba);
+  return bytes.length === image.columns * image.rows * 4 ? bytes : null;
+}
+
+/** What is there of an image, pixel by pixel; the style sheet gives it its size. */
+export function drawImage(canvas: HTMLCanvasElement, image: Image): void {
+  const bytes = pixels(image);
+  const pen = canvas.getContext('2d');
+  if (!bytes || !pen) return;
+  canvas.width = image.columns;
+  canvas.height = image.rows;
+  const grid = pen.createImageData(image.columns, image.rows);
+  grid.data.set(bytes);
+  pen.putImageData(grid, 0, 0);
 }

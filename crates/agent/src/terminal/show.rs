@@ -7,10 +7,11 @@ use std::fmt::Write as _;
 
 use jiff::tz::TimeZone;
 use protocol::local::{
-    BalanceIdentity, Preferences, Privacy, Quote, Status, WalletBrief, WalletView, WithdrawalView,
+    BalanceIdentity, Benchmark, CardReading, Preferences, Privacy, Quote, Status, WalletBrief, WalletView,
+    WithdrawalView,
 };
 use protocol::units::UnixMillis;
-use words::{Catalogue, bytes, exact_amount, net_amount};
+use words::{Catalogue, Value, bytes, exact_amount, net_amount};
 
 use super::CommandError;
 use crate::client::ClientError;
@@ -34,6 +35,9 @@ pub(super) fn status(status: &Status, words: &Catalogue, now: UnixMillis, zone: 
     if let Some(adapter) = &status.card.adapter {
         line(words.text("terminal-card", &[("name", adapter.name.as_str().into())]));
     }
+    for sentence in status.benchmark.iter().flat_map(|benchmark| measured(benchmark, words)) {
+        line(sentence);
+    }
     if let Some(work) = &status.work {
         line(words.text(
             "terminal-work",
@@ -56,6 +60,38 @@ pub(super) fn status(status: &Status, words: &Catalogue, now: UnixMillis, zone: 
         line(format!("{} ({})", words.error(notice.code), notice.detail));
     }
     text
+}
+
+/// The last measurement of the card, as far as it came: its speed, how it was held, heat and power.
+fn measured(benchmark: &Benchmark, words: &Catalogue) -> Vec<String> {
+    let whole = |value: f64| Value::from(format!("{value:.0}"));
+    let mut lines = Vec::new();
+    if let (Some(float), Some(integer), Some(memory)) =
+        (&benchmark.float, &benchmark.integer, &benchmark.memory)
+    {
+        let values =
+            [("float", whole(float.best)), ("integer", whole(integer.best)), ("memory", whole(memory.best))];
+        lines.push(words.text("measure-speed", &values));
+    }
+    if benchmark.adapter.as_ref().is_some_and(|adapter| adapter.software) {
+        lines.push(words.text("measure-software", &[]));
+    } else if let Some(held) = &benchmark.held {
+        let values = [("share", whole(held.share_percent)), ("seconds", whole(held.seconds))];
+        lines.push(words.text("measure-held", &values));
+        for (key, reading, unit) in
+            [("measured-celsius", held.at_end.celsius, "°C"), ("measured-watts", held.at_end.watts, "W")]
+        {
+            let name = words.text(key, &[]);
+            lines.push(match reading {
+                CardReading::Known(value) => format!("{name}: {value} {unit}"),
+                CardReading::Unknown(why) => {
+                    let unknown = words.text("measured-unknown", &[]);
+                    format!("{name}: {unknown} ({})", words.unread(why))
+                }
+            });
+        }
+    }
+    lines
 }
 
 /// The limits as KEY=VALUE lines that `hearth limits` takes back.
@@ -220,7 +256,7 @@ fn code_name(code: protocol::local::ErrorCode) -> String {
 
 #[cfg(test)]
 mod tests {
-    use protocol::local::{ErrorCode, LocalError, Notice, State};
+    use protocol::local::{CardState, ErrorCode, Held, LocalError, Notice, Rate, State, Unread};
 
     use super::*;
 
@@ -237,6 +273,48 @@ mod tests {
         }
         let japanese = status(&present, &Catalogue::new("ja"), present.at, &TimeZone::UTC);
         assert!(!japanese.contains('{') && japanese.contains('。'), "{japanese}");
+    }
+
+    #[test]
+    fn the_status_tells_the_measurement_and_why_a_sensor_is_unknown() {
+        let state = |celsius| CardState {
+            celsius,
+            watts: CardReading::Known(168),
+            memory: CardReading::Unknown(Unread::NotOffered),
+            throttles: CardReading::Unknown(Unread::NotOffered),
+        };
+        let rate = |best| Some(Rate { best, median: best, spread_percent: 0.0, runs: 5 });
+        let mut present = crate::tray::tests::status(State::Sharing);
+        let mut benchmark = Benchmark {
+            float: rate(12_740.4),
+            integer: rate(6380.0),
+            memory: rate(332.0),
+            held: Some(Held {
+                share_percent: 97.2,
+                seconds: 3.0,
+                before: state(CardReading::Known(44)),
+                at_end: state(CardReading::Unknown(Unread::Lost)),
+            }),
+            ..Benchmark::default()
+        };
+        present.benchmark = Some(benchmark.clone());
+        let show = |present: &Status, language| {
+            status(present, &Catalogue::new(language), present.at, &TimeZone::UTC)
+        };
+        let text = show(&present, "en");
+        for part in [
+            "12740 GFLOP/s",
+            "Held 97 % of its best",
+            "Power: 168 W",
+            "Temperature: unknown (The card does not",
+        ] {
+            assert!(text.contains(part), "{part:?} is missing in:\n{text}");
+        }
+        assert!(!show(&present, "ja").contains('{'));
+        benchmark.adapter = Some(crate::tray::tests::software());
+        present.benchmark = Some(benchmark);
+        let text = show(&present, "en");
+        assert!(text.contains("do not count") && !text.contains("Temperature"), "{text}");
     }
 
     #[test]

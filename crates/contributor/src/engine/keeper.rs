@@ -10,18 +10,19 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use base64::Engine as _;
 use protocol::frames::{Checkpoint, output_digest};
 use protocol::id::{BundleId, Hash, LeaseId, NetworkId, PublisherId, SliceId};
-use protocol::local::{Benchmark, HitView, Mark, Picture, Preferences, SearchedSlice};
+use protocol::local::{Benchmark, Preferences};
 use protocol::manifest::Program;
 use protocol::receipt::Receipt;
 use protocol::sign::{Envelope, Message as _, Signed};
 use protocol::units::UnixMillis;
+use protocol::wire::KnownAnswers;
 use protocol::work::{SliceRef, WorkLease};
 use serde_bytes::ByteBuf;
 
 use super::client::{Reply, RequestError};
+use super::drawing::{self, Drawn, Easel};
 use super::state::Input;
 use crate::link::MAX_BLOB_BYTES;
 use crate::policy::Kept;
@@ -71,6 +72,7 @@ pub(super) enum StoreAsk {
         replies: Vec<Reply<()>>,
     },
     KeepBenchmark(Box<Benchmark>),
+    KeepAnswers(Box<KnownAnswers>),
     SavePreferences {
         preferences: Box<Preferences>,
         kept: Option<Kept>,
@@ -118,14 +120,6 @@ pub(super) enum StoreNews {
     },
 }
 
-/// A picture of a slice, and what was found in it.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Drawn {
-    pub(super) picture: Picture,
-    pub(super) hits: Vec<HitView>,
-    pub(super) searched: Option<SearchedSlice>,
-}
-
 /// The thread's handle.
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -145,7 +139,8 @@ impl Keeper {
         tell: Tell,
     ) -> io::Result<Self> {
         let (asks, asked) = mpsc::channel();
-        let mut desk = Desk { store, data_dir, shelf, network, publishers, tell };
+        let easel = Easel::default();
+        let mut desk = Desk { store, data_dir, shelf, network, publishers, easel, tell };
         let thread = std::thread::Builder::new().name("hearth-store".to_owned()).spawn(move || {
             while let Ok(ask) = asked.recv() {
                 desk.take_in(ask);
@@ -175,6 +170,7 @@ struct Desk {
     shelf: Shelf,
     network: NetworkId,
     publishers: BTreeMap<PublisherId, String>,
+    easel: Easel,
     tell: Tell,
 }
 
@@ -253,6 +249,10 @@ impl Desk {
                 let done = self.store.keep_benchmark(&benchmark);
                 self.check(done);
             }
+            StoreAsk::KeepAnswers(answers) => {
+                let done = self.store.keep_answers(&answers);
+                self.check(done);
+            }
             StoreAsk::SavePreferences { preferences, kept, reply } => {
                 let saved = preferences::save(&self.data_dir, &preferences).map_err(RequestError::from);
                 let saved = saved.and_then(|()| match kept {
@@ -267,7 +267,7 @@ impl Desk {
             }
             StoreAsk::Draw { slice, output } => match self.draw(&slice, output.as_deref()) {
                 Ok(Some(drawn)) => self.tell(StoreNews::Drawn { slice: slice.slice, drawn: Box::new(drawn) }),
-                // Params that are not those of a search: the job has no picture of this kind.
+                // Params of neither a search nor a tile, or a tile of an image of which nothing is there yet.
                 Ok(None) => {}
                 Err(error) => {
                     tracing::debug!(error = &error as &dyn std::error::Error, "no picture of a slice")
@@ -308,7 +308,10 @@ impl Desk {
         Ok((Arc::new(signed.into_message()), publisher.clone()))
     }
 
-    fn draw(&self, slice: &SliceRef, output: Option<&[u8]>) -> Result<Option<Drawn>, ShelfError> {
+    fn draw(&mut self, slice: &SliceRef, output: Option<&[u8]>) -> Result<Option<Drawn>, ShelfError> {
+        if let Ok(head) = jobs::rendering::TileHead::from_words(&slice.params) {
+            return Ok(self.easel.draw(&head, output));
+        }
         let Some(input) = slice.inputs.first() else { return Ok(None) };
         let bytes = self.shelf.read_range(input, MAX_BLOB_BYTES)?;
         let picture = match jobs::search::picture(&bytes, &slice.params, output) {
@@ -318,67 +321,9 @@ impl Desk {
                 return Ok(None);
             }
         };
-        Ok(Some(drawn(picture, output.is_some())))
+        Ok(Some(drawing::waterfall(picture, output.is_some())))
     }
 }
-
-/// The page's picture: ascending in frequency, in whole Hz.
-fn drawn(mut picture: jobs::search::Picture, finished: bool) -> Drawn {
-    let columns = picture.columns.max(1);
-    let descending = picture.right_hz < picture.left_hz;
-    if descending {
-        for row in picture.levels.chunks_mut(columns as usize) {
-            row.reverse();
-        }
-        picture.spectrum.reverse();
-        std::mem::swap(&mut picture.left_hz, &mut picture.right_hz);
-    }
-    let hit = |mark: &jobs::search::Mark| HitView {
-        frequency_hz: mark.frequency_hz.max(0.0).round() as u64,
-        drift_micro_hz_s: (mark.drift_hz_s * 1e6).round() as i64,
-        snr_milli: (mark.snr.max(0.0) * 1e3).round() as u64,
-    };
-    let column = |at: f64| {
-        let at = if descending { f64::from(columns) - at } else { at };
-        // A cast from float saturates; what lies outside the picture is drawn at its edge.
-        (at.floor().clamp(0.0, f64::from(columns - 1))) as u16
-    };
-    let mark = picture.marks.first().map(|mark| Mark {
-        hit: hit(mark),
-        first_column: column(mark.first_column),
-        last_column: column(mark.last_column),
-    });
-    let hits: Vec<HitView> = picture.marks.iter().map(hit).collect();
-    let (left_hz, right_hz) =
-        (picture.left_hz.max(0.0).round() as u64, picture.right_hz.max(0.0).round() as u64);
-    let searched = finished.then(|| SearchedSlice {
-        left_hz,
-        right_hz,
-        levels: picture
-            .spectrum
-            .chunks(picture.spectrum.len().div_ceil(SEARCHED_COLUMNS).max(1))
-            .map(|chunk| chunk.iter().copied().max().unwrap_or(0))
-            .collect(),
-        hit: !hits.is_empty(),
-    });
-    Drawn {
-        picture: Picture {
-            columns: u16::try_from(columns).unwrap_or(u16::MAX),
-            rows: u16::try_from(picture.rows).unwrap_or(u16::MAX),
-            levels: base64::engine::general_purpose::STANDARD.encode(&picture.levels),
-            left_hz,
-            right_hz,
-            span_millis: (picture.seconds * 1e3).round() as u32,
-            mark,
-            searched: Vec::new(),
-        },
-        hits,
-        searched,
-    }
-}
-
-/// Columns of a finished slice in the spectrum of the whole.
-const SEARCHED_COLUMNS: usize = 8;
 
 fn log(error: &StoreError) {
     tracing::error!(error = error as &dyn std::error::Error, "something could not be saved");

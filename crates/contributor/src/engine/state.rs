@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use protocol::frames::{Checkpoint, Confinement};
+use protocol::frames::{Adapter, Checkpoint, Confinement};
 use protocol::id::{CoordinatorId, DeviceId, Hash, LeaseId, NetworkId, SliceId};
 use protocol::local::{
     Benchmark, ErrorCode, Notice, Picture, Preferences, Reason, ReasonCode, SearchedSlice, SentToday, Status,
-    Work,
+    Waterfall, Work,
 };
 use protocol::manifest::Program;
 use protocol::profile::Profile;
@@ -23,8 +23,11 @@ use protocol::work::SliceRef;
 
 use super::calendar::{date, local_hour, midnight};
 use super::client::Request;
-use super::keeper::{Drawn, StoreAsk, StoreNews};
+use super::drawing::Drawn;
+use super::keeper::{StoreAsk, StoreNews};
 use crate::benchmark::BenchProgress;
+use crate::card::CardName;
+use crate::conformance::{Answers, CheckError, Checked, Known};
 use crate::earnings::{self, Prices, Token};
 use crate::journal::{JournalRow, ReadJournalError, Sums};
 use crate::ledger::Ledger;
@@ -59,6 +62,7 @@ pub(super) enum Input {
     Compute(ComputeEvent),
     Stored(StoreNews),
     Bench(BenchProgress),
+    Checked(Result<Checked, CheckError>),
     Sums(Result<Sums, ReadJournalError>),
     Request(Request),
     Tick,
@@ -75,6 +79,8 @@ pub(super) enum Effect {
     Poll(Wanted),
     Measure,
     CancelMeasure,
+    Check(protocol::frames::Pace),
+    CancelCheck,
     Sums { from_at: UnixMillis },
     Rows { from_at: UnixMillis, then: WithRows },
     Show(Box<Status>),
@@ -133,12 +139,13 @@ pub(super) struct State {
     pub(super) hits: BTreeMap<SliceId, Vec<protocol::local::HitView>>,
     pub(super) searched: BTreeMap<SliceId, SearchedSlice>,
     /// The window round the latest line of this bundle. It stays in view while slices without a line go by.
-    pub(super) found: Option<Picture>,
+    pub(super) found: Option<Waterfall>,
     pub(super) days: BTreeMap<String, DayWork>,
     pub(super) yields_micros: Vec<u64>,
     pub(super) computing_since: Option<UnixMillis>,
     pub(super) without_work_since: Option<UnixMillis>,
     pub(super) bench: Bench,
+    pub(super) answers: Answers,
     pub(super) sent_today: SentToday,
     pub(super) poll_asked_at: Option<UnixMillis>,
     pub(super) next_poll_at: UnixMillis,
@@ -194,6 +201,7 @@ impl State {
         let schedule = Schedule::new(profile.local, device.as_bytes()[0], leases, now);
         let status = first_status(&profile.name, &decision, &preferences, &memory, &token, now);
         let bench = Bench { shown: restored.benchmark, ..Bench::default() };
+        let answers = Answers::new(restored.answers);
         let mut state = Self {
             network,
             profile,
@@ -224,6 +232,7 @@ impl State {
             computing_since: None,
             without_work_since: None,
             bench,
+            answers,
             sent_today: SentToday { sent_bytes: 0, received_bytes: 0 },
             poll_asked_at: None,
             next_poll_at: now,
@@ -248,6 +257,7 @@ impl State {
             self.decision.review_at,
             Some(self.poll_asked_at.map_or(self.next_poll_at, |at| at.plus(POLL_WITHIN))),
             self.computing_since.map(|at| at.plus(ACCOUNT_EVERY)),
+            self.answers.next_at(),
             Some(super::after(now, LONGEST_WAIT)),
         ];
         // What is due already was seen to in the last event, as far as it could be: it waits for something else than time.
@@ -273,6 +283,7 @@ impl State {
             Input::Compute(event) => self.take_in_compute(event, now, &mut effects),
             Input::Stored(news) => self.take_in_stored(news, now, &mut effects),
             Input::Bench(progress) => self.take_in_bench(progress, now, &mut effects),
+            Input::Checked(outcome) => self.take_in_check(outcome, now, &mut effects),
             Input::Sums(Ok(sums)) => {
                 self.sent_today =
                     SentToday { sent_bytes: sums.sent_bytes, received_bytes: sums.received_bytes };
@@ -331,7 +342,10 @@ impl State {
 
     fn carry_out(&mut self, command: Command, now: UnixMillis, effects: &mut Vec<Effect>) {
         let effect = match command {
-            Command::Enroll(adapter) => Effect::Link(LinkAsk::Enroll { adapter }),
+            Command::Enroll(adapter) => {
+                let answers = self.answers.report(&adapter.class()).cloned();
+                Effect::Link(LinkAsk::Enroll { adapter, answers })
+            }
             Command::Heartbeat { holding, returned, wants_work } => {
                 let last_sequence = self.ledger.last_sequence();
                 Effect::Link(LinkAsk::Heartbeat { holding, returned, wants_work, last_sequence })
@@ -421,6 +435,9 @@ impl State {
             ComputeEvent::Opened(ready) => {
                 self.confinement = Some(ready.confinement);
                 self.withdraw(ErrorCode::NoDriver);
+                // Before the worker is given anything: the driver may have changed since it was last open.
+                let known = self.answers.known(&ready.adapter.class(), now);
+                self.plan(Event::Known(known), now, effects);
                 WorkerNews::Opened(ready.adapter)
             }
             ComputeEvent::NotOpened { no_driver, detail } => {
@@ -534,13 +551,18 @@ impl State {
             self.searched.insert(slice, searched);
             self.hits.insert(slice, hits);
         }
-        let mut all: Vec<SearchedSlice> = self.searched.values().cloned().collect();
-        all.sort_by_key(|slice| slice.left_hz);
-        if picture.mark.is_some() {
-            self.found = Some(picture.clone());
-        }
-        let mut shown = self.found.clone().unwrap_or(picture);
-        shown.searched = all;
+        let shown = match picture {
+            Picture::Image(image) => Picture::Image(image),
+            Picture::Waterfall(waterfall) => {
+                if waterfall.mark.is_some() {
+                    self.found = Some(waterfall.clone());
+                }
+                let mut shown = self.found.clone().unwrap_or(waterfall);
+                shown.searched = self.searched.values().cloned().collect();
+                shown.searched.sort_by_key(|slice| slice.left_hz);
+                Picture::Waterfall(shown)
+            }
+        };
         effects.push(Effect::ShowPicture(Some(Box::new(shown))));
     }
 
@@ -557,10 +579,59 @@ impl State {
             benchmark.finished_at = Some(now);
             self.bench.running = false;
             self.bench.before = None;
-            effects.push(Effect::Store(StoreAsk::KeepBenchmark(Box::new(benchmark.clone()))));
+            effects.push(Effect::Store(StoreAsk::KeepBenchmark(benchmark.clone())));
             self.schedule.probe_again();
+            self.answers.ask_again();
         }
-        self.bench.shown = Some(benchmark);
+        self.bench.shown = Some(*benchmark);
+    }
+
+    fn take_in_check(
+        &mut self,
+        outcome: Result<Checked, CheckError>,
+        now: UnixMillis,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !self.answers.is_running() {
+            // The last word of a check that was cancelled.
+            return;
+        }
+        let adapter = outcome.as_ref().ok().map(|checked| checked.adapter.clone());
+        if let Some(report) = self.answers.take_in(outcome, now, self.device.as_bytes()[0]) {
+            for kernel in report.kernels.iter().filter(|kernel| !kernel.right) {
+                tracing::error!(kernel = kernel.kernel, class = %report.class, "the card computes wrongly");
+            }
+            effects.push(Effect::Store(StoreAsk::KeepAnswers(Box::new(report.clone()))));
+        }
+        if let Some(adapter) = adapter
+            && self.schedule.adapter().is_none_or(|known| known.class() != adapter.class())
+        {
+            self.plan(Event::Worker(WorkerNews::Opened(adapter)), now, effects);
+        }
+    }
+
+    /// Tells the schedule what is known of the card, and has the known answers computed when they are due and it is free.
+    fn mind_answers(&mut self, now: UnixMillis, effects: &mut Vec<Effect>) {
+        let Some(class) = self.schedule.adapter().map(Adapter::class) else { return };
+        let known = self.answers.known(&class, now);
+        if self.schedule.known() != known {
+            self.plan(Event::Known(known), now, effects);
+        }
+        match self.decision.compute {
+            Compute::Suspend(_) if self.answers.is_running() => {
+                self.answers.cancel();
+                effects.push(Effect::CancelCheck);
+            }
+            Compute::Run(pace)
+                if self.answers.is_wanted(&class, now)
+                    && self.schedule.is_card_free()
+                    && !self.bench.running =>
+            {
+                self.answers.begin();
+                effects.push(Effect::Check(pace));
+            }
+            Compute::Suspend(_) | Compute::Run(_) => {}
+        }
     }
 
     /// Lets policy and schedule agree: a decision changes the plan, and the plan can change what is decided upon.
@@ -595,7 +666,8 @@ impl State {
         if self.memory.kept != kept {
             effects.push(Effect::Store(StoreAsk::KeepPolicy { kept: self.memory.kept, replies: Vec::new() }));
         }
-        if self.bench.wanted && self.schedule.is_card_free() {
+        self.mind_answers(now, effects);
+        if self.bench.wanted && self.schedule.is_card_free() && !self.answers.is_running() {
             self.bench.wanted = false;
             self.bench.running = true;
             self.bench.before = self.bench.shown.clone();
@@ -617,7 +689,7 @@ impl State {
                 || self.schedule.no_work() == Some(NoWork::Suspended),
             no_driver: self.schedule.no_driver(),
             software_driver: self.schedule.software_refused(),
-            worker_failing_until: self.schedule.failing_until(),
+            worker_failing_until: self.schedule.failing_until().or(self.answers.failing_until()),
             at_a_loss: self.loss.map(|(figures, _)| figures),
             disk_full: self.disk_full,
         }
@@ -710,7 +782,13 @@ impl State {
     }
 
     fn wanted(&self) -> Wanted {
-        Wanted { programs: self.preferences.exclusive_programs.clone() }
+        let programs = self.preferences.exclusive_programs.clone();
+        Wanted { programs, card: self.adapter().and_then(CardName::of) }
+    }
+
+    /// The card that is shared, as the last worker found it.
+    fn adapter(&self) -> Option<&Adapter> {
+        self.schedule.adapter().or(self.bench.shown.as_ref().and_then(|b| b.adapter.as_ref()))
     }
 
     fn raise(&mut self, code: ErrorCode, detail: String, now: UnixMillis) {
@@ -751,8 +829,9 @@ impl State {
             computing,
             link: self.schedule.link(),
             no_work: self.schedule.no_work(),
+            known: self.schedule.known(),
             without_work_since: self.without_work_since,
-            adapter: self.schedule.adapter().or(self.bench.shown.as_ref().and_then(|b| b.adapter.as_ref())),
+            adapter: self.adapter(),
             confinement: self.confinement.as_ref(),
             watts: self.signals.slow.gpu_watts.known(),
             celsius: self.signals.slow.gpu_celsius.known().map(u32::from),
@@ -808,6 +887,7 @@ fn first_status(
         computing: false,
         link: LinkState::Untried,
         no_work: None,
+        known: Known::Unchecked,
         without_work_since: None,
         adapter: None,
         confinement: None,

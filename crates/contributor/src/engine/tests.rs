@@ -10,7 +10,7 @@ use protocol::manifest::{Buffer, Cost, Family, InputRange, Kernel, Module, Progr
 use protocol::profile::{ChainProfile, Coordinator, Parameters};
 use protocol::receipt::Receipt;
 use protocol::units::BaseUnits;
-use protocol::wire::{Enrolled, Refusal, RefusalCode};
+use protocol::wire::{Enrolled, KernelAnswer, KnownAnswers, Refusal, RefusalCode};
 use protocol::work::{SliceRef, WorkLease};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
@@ -19,6 +19,7 @@ use super::client::RequestError;
 use super::keeper::{StoreAsk, StoreNews};
 use super::*;
 use crate::benchmark::BenchProgress;
+use crate::conformance::Checked;
 use crate::link::{Beat, LinkAsk, LinkEvent, LinkFault};
 use crate::policy::Kept;
 use crate::runner::{ComputeAsk, ComputeEvent};
@@ -104,6 +105,20 @@ fn adapter() -> Adapter {
     }
 }
 
+/// A fresh report of this card.
+fn answers(adapter: &Adapter, right: bool) -> KnownAnswers {
+    KnownAnswers {
+        suite: jobs::conformance::SUITE,
+        class: adapter.class(),
+        checked_at: START,
+        kernels: vec![kernel(right)],
+    }
+}
+
+fn kernel(right: bool) -> KernelAnswer {
+    KernelAnswer { kernel: "bits".to_owned(), right, digest: Hash([6; 32]) }
+}
+
 fn ready() -> sandbox::Ready {
     let wall = Wall::Full;
     let confinement = Confinement { files: wall, network: wall, processes: wall, memory: wall, parent: wall };
@@ -169,6 +184,7 @@ impl Play {
 
     fn away_with(mut restored: Restored, preferences: Preferences) -> Self {
         restored.kept.welcomed = true;
+        restored.answers.get_or_insert(answers(&adapter(), true));
         let (mut play, effects) = Self::new(restored, preferences);
         assert!(
             effects.iter().any(|e| matches!(e, Effect::Compute(ComputeAsk::Open))),
@@ -592,20 +608,8 @@ fn a_measurement_waits_until_the_card_is_free_and_can_be_cancelled() {
     assert!(effects.iter().any(|e| matches!(e, Effect::Measure)));
     let (effects, _) = play.ask(|reply| Request::CancelMeasure { reply });
     assert!(effects.iter().any(|e| matches!(e, Effect::CancelMeasure)));
-    let late = protocol::local::Benchmark {
-        running: None,
-        permille: 1000,
-        finished_at: None,
-        adapter: None,
-        float_gops: Some(1.0),
-        integer_gops: None,
-        memory_gbytes: None,
-        rtt_millis: None,
-        up_bits_per_s: None,
-        down_bits_per_s: None,
-        error: None,
-    };
-    play.on(Input::Bench(BenchProgress { benchmark: late, confinement: None }));
+    let late = protocol::local::Benchmark { permille: 1000, rtt_millis: Some(1.0), ..Default::default() };
+    play.on(Input::Bench(BenchProgress { benchmark: Box::new(late), confinement: None }));
     assert_eq!(play.state.status().benchmark, None, "the last word of a cancelled measurement is not shown");
     assert_ne!(play.headline(), Some(ReasonCode::Benchmarking));
 }
@@ -650,6 +654,18 @@ impl Compute for Heard {
     }
 }
 
+impl Check for Heard {
+    fn start(&mut self, _: Pace) {
+        self.note("check".to_owned());
+    }
+    fn cancel(&mut self) {
+        self.note("cancel the check".to_owned());
+    }
+    fn stop(self: Box<Self>) -> Ended {
+        Box::pin(async move { self.note("check stopped".to_owned()) })
+    }
+}
+
 impl Bench for Heard {
     fn start(&mut self) {
         self.note("measure".to_owned());
@@ -678,6 +694,7 @@ async fn the_loop_answers_shows_and_ends_with_all_its_parts() {
         link: Box::new(heard.clone()),
         compute: Box::new(heard.clone()),
         bench: Box::new(heard.clone()),
+        check: Box::new(heard.clone()),
         signals: Box::new(script.source()),
         keeper,
         journal: Arc::new(SqliteJournal::open(dir.path(), START).unwrap()),
@@ -706,7 +723,7 @@ async fn the_loop_answers_shows_and_ends_with_all_its_parts() {
     task.await.unwrap();
     assert!(matches!(client.ask(|reply| Request::Resume { reply }).await, Err(RequestError::Stopped)));
     let heard = heard.all();
-    for part in ["link stopped", "worker stopped", "measurement stopped"] {
+    for part in ["link stopped", "worker stopped", "measurement stopped", "check stopped"] {
         assert!(heard.iter().any(|what| what == part), "{part} is missing in {heard:?}");
     }
     let store = Store::open(dir.path(), &NETWORK, START).unwrap().store;
@@ -729,4 +746,113 @@ fn the_pace_of_a_slice_follows_the_owner_s_share_of_the_card() {
         })
         .collect();
     assert_eq!(paces, [Pace { duty_percent: 50, ..Pace::AWAY }]);
+}
+
+/// Asks to check the card, to stop checking it.
+fn checks(effects: &[Effect]) -> (bool, bool) {
+    let any = |wanted: fn(&Effect) -> bool| effects.iter().any(wanted);
+    (any(|e| matches!(e, Effect::Check(_))), any(|e| matches!(e, Effect::CancelCheck)))
+}
+
+fn enrolments(effects: &[Effect]) -> Vec<Option<bool>> {
+    let told = effects.iter().filter_map(|effect| match effect {
+        Effect::Link(LinkAsk::Enroll { answers, .. }) => Some(answers),
+        _ => None,
+    });
+    told.map(|answers| answers.as_ref().map(KnownAnswers::are_right)).collect()
+}
+
+fn wants_work(effects: &[Effect]) -> Option<bool> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Link(LinkAsk::Heartbeat { wants_work, .. }) => Some(*wants_work),
+        _ => None,
+    })
+}
+
+/// A card that was never checked: away, opened once, closed again. Returns what followed from its being free.
+fn unchecked() -> (Play, Vec<Effect>) {
+    let kept = Kept { welcomed: true, ..Kept::default() };
+    let (mut play, _) = Play::new(Restored { kept, ..Restored::default() }, preferences::defaults());
+    play.on(Input::Signal(Change::Input(Reading::Known(Person::IdleSince(UnixMillis(0))))));
+    play.on(Input::Signal(Change::Slow(Box::new(quiet_slow()))));
+    let effects = play.compute(ComputeEvent::Opened(ready()));
+    assert_eq!(enrolments(&effects), [None], "it introduces itself without an answer");
+    play.later(10_000);
+    let effects = play.compute(ComputeEvent::Died { detail: String::new() });
+    (play, effects)
+}
+
+#[test]
+fn a_new_card_answers_known_questions_before_it_takes_work() {
+    let (mut play, effects) = unchecked();
+    assert_eq!(checks(&effects), (true, false), "the card is free and nobody is here");
+    play.enrolled();
+    assert_eq!(wants_work(&play.beat(Vec::new(), Vec::new())), None);
+    play.later(31_000);
+
+    let effects = play.person(Person::Active);
+    assert_eq!(checks(&effects), (false, true), "the check gives the card back at once");
+    let late = play.on(Input::Checked(Ok(Checked { adapter: adapter(), kernels: vec![kernel(true)] })));
+    assert!(enrolments(&late).is_empty(), "the last word of a check that was broken off counts for nothing");
+    let left = play.now;
+    play.person(Person::IdleSince(left));
+    play.later(299_000);
+    play.now = play.now.plus(Duration::from_secs(2));
+    assert_eq!(checks(&play.on(Input::Tick)), (true, false), "and begins again");
+    play.beat(Vec::new(), Vec::new());
+
+    let effects = play.on(Input::Checked(Ok(Checked { adapter: adapter(), kernels: vec![kernel(true)] })));
+    assert!(
+        effects.iter().any(|e| matches!(e, Effect::Store(StoreAsk::KeepAnswers(_)))),
+        "a restart knows it"
+    );
+    assert_eq!(enrolments(&effects), [Some(true)], "the coordinator is told");
+    assert_eq!(wants_work(&effects), Some(true), "and asked for work in the same breath");
+}
+
+#[test]
+fn a_card_that_answers_wrongly_computes_nothing_and_its_owner_is_told_why() {
+    let (mut play, _) = unchecked();
+    play.enrolled();
+    let lease = lease(play.now);
+    play.beat(vec![lease], Vec::new());
+    let effects = play.on(Input::Checked(Ok(Checked { adapter: adapter(), kernels: vec![kernel(false)] })));
+    assert_eq!(enrolments(&effects), [Some(false)]);
+    assert_eq!(play.state.status().state, Shown::Attention);
+    assert_eq!(play.headline(), Some(ReasonCode::Miscomputes));
+    assert!(play.state.schedule.work().is_none(), "what it held goes back");
+    play.enrolled();
+    play.later(60_000);
+    assert!(play.state.schedule.is_card_free(), "no worker is started for work");
+
+    let updated = Adapter { driver: "2".to_owned(), ..adapter() };
+    play.now = play.now.plus(Duration::from_secs(24 * 3600));
+    play.on(Input::Signal(Change::Slow(Box::new(quiet_slow()))));
+    play.on(Input::Checked(Ok(Checked { adapter: updated, kernels: vec![kernel(true)] })));
+    assert_ne!(
+        play.headline(),
+        Some(ReasonCode::Miscomputes),
+        "a day later, with a newer driver, it is fine"
+    );
+}
+
+#[test]
+fn a_driver_that_changed_while_hearth_runs_is_checked_before_the_next_slice() {
+    let mut play = Play::running(preferences::defaults());
+    play.compute(ComputeEvent::Died { detail: "the driver was updated".to_owned() });
+    play.later(2000);
+    let updated = Adapter { driver: "2".to_owned(), ..adapter() };
+    let effects = play.compute(ComputeEvent::Opened(sandbox::Ready { adapter: updated.clone(), ..ready() }));
+    assert!(
+        effects.iter().any(|e| matches!(e, Effect::Compute(ComputeAsk::Close))) && ran(&effects).is_none(),
+        "the worker ends before it gets anything"
+    );
+    let effects = play.compute(ComputeEvent::Died { detail: String::new() });
+    assert_eq!(checks(&effects), (true, false));
+    let effects = play.on(Input::Checked(Ok(Checked { adapter: updated, kernels: vec![kernel(true)] })));
+    assert_eq!(enrolments(&effects), [Some(true)], "a new class introduces itself");
+    assert!(
+        effects.iter().any(|e| matches!(e, Effect::Compute(ComputeAsk::Open))),
+        "and goes on with its lease"
+    );
 }

@@ -12,6 +12,7 @@ use protocol::units::UnixMillis;
 use protocol::wire::NoWork;
 use protocol::work::{SliceRef, WorkLease};
 
+use crate::conformance::Known;
 use crate::link::FaultKind;
 
 /// What happened.
@@ -91,6 +92,8 @@ pub enum Event {
     },
     /// The work at hand is not worth its electricity: seal what is finished, hand back the rest.
     GiveUp,
+    /// What is known of how the card computes.
+    Known(Known),
     /// News from the worker.
     Worker(WorkerNews),
     /// Look at the clock.

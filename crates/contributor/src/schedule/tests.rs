@@ -87,7 +87,9 @@ struct Play {
 
 impl Play {
     fn new(restored: Vec<RestoredLease>) -> Self {
-        Self { schedule: Schedule::new(true, 0, restored, START), now: START }
+        let mut schedule = Schedule::new(true, 0, restored, START);
+        schedule.known = Known::Passed;
+        Self { schedule, now: START }
     }
 
     fn on(&mut self, event: impl Into<Event>) -> Vec<Command> {
@@ -421,7 +423,7 @@ fn the_processor_is_no_card_outside_a_local_network() {
     schedule.on(Event::Permitted(true), START);
     schedule.on(Event::Wished(Some(Pace::AWAY)), START);
     let commands = schedule.on(WorkerNews::Opened(adapter(true)).into(), START);
-    assert_eq!(commands, [], "it does not even introduce itself");
+    assert_eq!(commands, [Command::Close], "it does not even introduce itself");
     assert!(schedule.software_refused());
 }
 

@@ -34,6 +34,7 @@ const RETRY_AFTER: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
 pub struct LinuxSource {
     data_dir: PathBuf,
     clock: Clock,
+    display: Display,
     slow: Option<SlowSensors>,
     input: Option<(JoinHandle<()>, OwnedFd)>,
 }
@@ -47,7 +48,12 @@ impl std::fmt::Debug for LinuxSource {
 impl LinuxSource {
     /// Sensors that look for free disk where `data_dir` is. The display is that of the environment.
     pub fn new(data_dir: PathBuf, clock: Clock) -> Self {
-        Self { data_dir, clock, slow: None, input: None }
+        Self { data_dir, clock, display: display(), slow: None, input: None }
+    }
+
+    /// The same sensors with the X server `name` (for example `:7`), whatever the environment says.
+    pub fn on_display(name: &str, data_dir: PathBuf, clock: Clock) -> Self {
+        Self { data_dir, clock, display: Display::X11(name.to_owned()), slow: None, input: None }
     }
 }
 
@@ -56,7 +62,7 @@ impl Source for LinuxSource {
         outlet(Change::Fullscreen(Reading::Unknown(Unknown::NotWrittenYet)));
         let power = Box::new(|| power_supply(Path::new("/sys/class/power_supply")));
         self.slow = SlowSensors::start(self.data_dir.clone(), power, outlet.clone());
-        self.input = watch_input(display(), outlet, self.clock.clone());
+        self.input = watch_input(self.display.clone(), outlet, self.clock.clone());
     }
 
     fn poll(&mut self, wanted: &Wanted) {

@@ -1,19 +1,19 @@
 //! The values that are asked for every few seconds, on a thread of their own, on every system.
 //!
 //! Processor use is that of all processes less our own tree (this process and its workers). The card's figures come
-//! from NVIDIA's NVML where its library is present; it is loaded at the first poll and looked for only once. The
-//! caller brings the way to read the power supply, which differs by system.
+//! from its own sensors ([`Cards`]), which are looked for once, at the start. The caller brings the way to read the power
+//! supply, which differs by system.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use nvml_wrapper::Nvml;
-use nvml_wrapper::enum_wrappers::device::TemperatureSensor;
+use protocol::local::{CardReading, Unread};
 use sysinfo::{Disks, Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 use super::{Change, Outlet, Power, Reading, Slow, Unknown, Wanted};
+use crate::card::Cards;
 
 /// Reads the power supply.
 pub(super) type PowerMeter = Box<dyn FnMut() -> Reading<Power> + Send>;
@@ -70,9 +70,7 @@ struct Sensors {
     data_dir: PathBuf,
     power: PowerMeter,
     system: Option<System>,
-    nvml: Option<Nvml>,
-    /// Time stamp of the newest utilisation sample seen, in the driver's clock.
-    sampled_until: u64,
+    cards: Cards,
     own: BTreeSet<u32>,
     /// The first processor reading has nothing to compare with.
     primed: bool,
@@ -84,27 +82,23 @@ impl Sensors {
         if let Err(error) = &system {
             tracing::warn!(error = error as &dyn std::error::Error, "processes cannot be read");
         }
-        // Most computers have no NVML: absence is a fact, not a fault.
-        let nvml = Nvml::init();
-        if let Err(error) = &nvml {
-            tracing::info!(
-                error = error as &dyn std::error::Error,
-                "no NVML: the card's figures are unknown"
-            );
-        }
-        let (system, nvml) = (system.ok(), nvml.ok());
-        Self { data_dir, power, system, nvml, sampled_until: 0, own: BTreeSet::new(), primed: false }
+        let (system, cards) = (system.ok(), Cards::open());
+        Self { data_dir, power, system, cards, own: BTreeSet::new(), primed: false }
     }
 
     fn read(&mut self, wanted: &Wanted) -> Slow {
         let (other_cpu_percent, programs) = self.processes(wanted);
-        let card = self.card();
+        let card = self.cards.read(wanted.card.as_ref(), &self.own);
+        let celsius = match signal(card.state.celsius) {
+            Reading::Known(celsius) => Reading::Known(u8::try_from(celsius).unwrap_or(u8::MAX)),
+            Reading::Unknown(why) => Reading::Unknown(why),
+        };
         Slow {
             power: (self.power)(),
             other_cpu_percent,
-            other_gpu_percent: card.other_percent,
-            gpu_celsius: card.celsius,
-            gpu_watts: card.watts,
+            other_gpu_percent: signal(card.other_percent),
+            gpu_celsius: celsius,
+            gpu_watts: signal(card.state.watts),
             free_disk_mbytes: self.free_disk(),
             programs,
         }
@@ -157,61 +151,19 @@ impl Sensors {
                 Reading::Known(disk.available_space() / 1_000_000)
             })
     }
-
-    fn card(&mut self) -> Card {
-        let none = Card {
-            other_percent: Reading::Unknown(Unknown::NoSource),
-            celsius: Reading::Unknown(Unknown::NoSource),
-            watts: Reading::Unknown(Unknown::NoSource),
-        };
-        let Some(nvml) = &self.nvml else { return none };
-        let Ok(device) = nvml.device_by_index(0) else {
-            let failed = Unknown::Failed;
-            return Card {
-                other_percent: Reading::Unknown(failed),
-                celsius: Reading::Unknown(failed),
-                watts: Reading::Unknown(failed),
-            };
-        };
-        let unknown = |error: &nvml_wrapper::error::NvmlError| match error {
-            nvml_wrapper::error::NvmlError::NotSupported => Unknown::NoSource,
-            _ => Unknown::Failed,
-        };
-        let celsius = match device.temperature(TemperatureSensor::Gpu) {
-            Ok(celsius) => Reading::Known(u8::try_from(celsius).unwrap_or(u8::MAX)),
-            Err(error) => Reading::Unknown(unknown(&error)),
-        };
-        let watts = match device.power_usage() {
-            Ok(milliwatts) => Reading::Known(milliwatts.div_ceil(1000)),
-            Err(error) => Reading::Unknown(unknown(&error)),
-        };
-        let other_percent = match device.process_utilization_stats(Some(self.sampled_until)) {
-            Ok(samples) => {
-                self.sampled_until =
-                    samples.iter().map(|sample| sample.timestamp).max().unwrap_or(self.sampled_until);
-                // The latest sample of each process that is not ours.
-                let mut latest = std::collections::BTreeMap::new();
-                for sample in samples.iter().filter(|sample| !self.own.contains(&sample.pid)) {
-                    let entry = latest.entry(sample.pid).or_insert((sample.timestamp, sample.sm_util));
-                    if sample.timestamp >= entry.0 {
-                        *entry = (sample.timestamp, sample.sm_util);
-                    }
-                }
-                let sum: u32 = latest.values().map(|(_, percent)| percent).sum();
-                Reading::Known(u8::try_from(sum.min(100)).unwrap_or(100))
-            }
-            // The driver's way of saying that nothing used the card since the last look.
-            Err(nvml_wrapper::error::NvmlError::NotFound) => Reading::Known(0),
-            Err(error) => Reading::Unknown(unknown(&error)),
-        };
-        Card { other_percent, celsius, watts }
-    }
 }
 
-struct Card {
-    other_percent: Reading<u8>,
-    celsius: Reading<u8>,
-    watts: Reading<u32>,
+/// A card's reading as a signal. The measurement shows why in full; a decision only asks whether a value can be expected.
+fn signal<T>(reading: CardReading<T>) -> Reading<T> {
+    match reading {
+        CardReading::Known(value) => Reading::Known(value),
+        CardReading::Unknown(Unread::NoDriver | Unread::NotOffered | Unread::Ambiguous | Unread::Asleep) => {
+            Reading::Unknown(Unknown::NoSource)
+        }
+        CardReading::Unknown(
+            Unread::NotPermitted | Unread::Lost | Unread::DriverMismatch | Unread::Failed,
+        ) => Reading::Unknown(Unknown::Failed),
+    }
 }
 
 /// This process and everything below it.

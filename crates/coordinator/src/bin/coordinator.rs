@@ -30,6 +30,17 @@ enum Command {
     Serve(Box<ServeArguments>),
     /// Show jobs, devices and the ledger of a folder.
     Status(StatusArguments),
+    /// Let a class of devices try a program again that was blocked for it. `status` lists what is held, with the digests
+    /// that led to it; a class that is still wrong is blocked again by its first bundle.
+    Unblock {
+        /// First digits of the program's hash.
+        program: String,
+        /// First digits of the class's hash.
+        class: String,
+        /// Folder of the database.
+        #[arg(long)]
+        data: PathBuf,
+    },
     /// Found a network for one machine: keys, contracts on a development chain, signed profile. Prints what it made as
     /// one line of JSON.
     Found(FoundArguments),
@@ -109,6 +120,8 @@ enum Trouble {
     Serve(#[from] ServeError),
     #[error(transparent)]
     Store(#[from] coordinator::StoreError),
+    #[error(transparent)]
+    Unblock(#[from] coordinator::status::UnblockError),
     #[error("the key in {key} belongs to no coordinator of the profile")]
     NotListed { key: PathBuf },
     #[error("read the profile's contracts")]
@@ -136,6 +149,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(arguments) => serve(*arguments),
         Command::Status(arguments) => status(&arguments),
+        Command::Unblock { program, class, data } => unblock(&program, &class, &data),
         Command::Found(arguments) => found(arguments),
         Command::Key { file } => key(&file),
     };
@@ -280,6 +294,16 @@ fn status(arguments: &StatusArguments) -> Result<(), Trouble> {
     }
     println!("{:<22}{}", "devices", status.devices);
     println!("{:<22}{}", "devices suspended", status.suspended);
+    println!("{:<22}{}", "devices miscomputing", status.miscomputing);
+    println!("{:<22}{}", "classes held", status.held_classes.len());
+    for held in &status.held_classes {
+        println!("  {}", held.described);
+        println!("    program {}, class {}", held.program, held.class);
+        println!(
+            "    slice {} of unit {}: expected {}, found {}",
+            held.position, held.unit, held.expected, held.found
+        );
+    }
     println!("{:<22}{}", "leases open", status.open_leases);
     println!("{:<22}{}", "slices to verify", status.waiting_for_verifier);
     println!("{:<22}{}", "receipts", status.receipts);
@@ -291,6 +315,12 @@ fn status(arguments: &StatusArguments) -> Result<(), Trouble> {
     println!("{:<22}{}", "payable", status.payable);
     println!("{:<22}{}", "claimed", status.claimed);
     println!("{:<22}{}", "books agree", if status.books_agree { "yes" } else { "NO" });
+    Ok(())
+}
+
+fn unblock(program: &str, class: &str, data: &std::path::Path) -> Result<(), Trouble> {
+    let hold = coordinator::status::unblock(data, program, class, coordinator::system_clock()())?;
+    println!("program {} is tried again by {}", hold.program, hold.described);
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use protocol::credit::CreditKind;
+use protocol::frames::Class;
 use protocol::id::{BundleId, DeviceId, Hash, JobId, SliceId};
 use protocol::manifest::{Manifest, Validator};
 use protocol::receipt::Receipt;
@@ -12,14 +13,18 @@ use protocol::units::{BaseUnits, UnixMillis};
 use protocol::work::WorkResult;
 use rusqlite::Connection;
 
+use super::products::claims;
 use super::work::{job_of, known};
 use super::{Coordinator, Failure, Office};
+use crate::audit::classes::Blame;
 use crate::audit::{self, Fault};
 use crate::credit::{Cost, LedgerError, Terms};
+use crate::store::classes::Mismatch;
 use crate::store::ledger::ReceiptRow;
-use crate::store::work::{AuditState, Job, JobState, Lease, LeaseState};
-use crate::store::{StoreError, devices, ledger, work};
-use crate::verifier::{Batch, BatchKind, VerifierError};
+use crate::store::work::{Audit, AuditState, Job, JobState, Lease, LeaseState};
+use crate::store::{StoreError, classes, devices, ledger, work};
+use crate::verifier::products::stored_result;
+use crate::verifier::{Batch, BatchKind, Findings, VerifierError};
 
 /// Pause after a failure of the verifier.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -61,29 +66,45 @@ impl Coordinator {
                 .iter()
                 .filter_map(|v| manifest.units.get(v.unit as usize)?.slices.get(v.slice as usize).cloned())
                 .collect();
-            return Ok(Some(Batch { kind: BatchKind::Vectors(job.job), program: job.body, slices }));
+            let (kind, seed) = (BatchKind::Vectors(job.job), self.office.random());
+            return Ok(Some(Batch { kind, program: job.body, slices, claims: Vec::new(), seed }));
         }
         let audits = work::for_verifier(db, BATCH)?;
         let Some(first) = audits.first() else { return Ok(None) };
         let job = work::job(db, &first.job)?.ok_or(StoreError::Corrupt("job of an audit"))?;
+        // A product is checked where it was handed in; only one that fails is computed again.
+        let products = matches!(job.body.validator, Validator::Freivalds { .. });
+        let (unchecked, others): (Vec<Audit>, Vec<Audit>) =
+            audits.into_iter().partition(|audit| products && !audit.product_fails);
+        let (audits, claims) = if unchecked.is_empty() {
+            (others, Vec::new())
+        } else {
+            let claims = unchecked.iter().map(|audit| claims(db, audit)).collect::<Result<_, _>>()?;
+            (unchecked, claims)
+        };
         let slices = audits
             .iter()
             .map(|audit| work::slice_plan(db, &audit.unit, audit.position))
             .collect::<Result<Vec<_>, _>>()?;
-        let kind = BatchKind::Audits(job.job, audits.iter().map(|audit| audit.audit).collect());
-        Ok(Some(Batch { kind, program: job.body, slices }))
+        let numbers = audits.iter().map(|audit| audit.audit).collect();
+        let kind = if claims.is_empty() {
+            BatchKind::Audits(job.job, numbers)
+        } else {
+            BatchKind::Products(job.job, numbers)
+        };
+        Ok(Some(Batch { kind, program: job.body, slices, claims, seed: self.office.random() }))
     }
 
     /// The verifier has finished a batch, or failed at it.
     pub(super) fn verified(
         &mut self,
         kind: BatchKind,
-        outcome: Result<Vec<Vec<u8>>, VerifierError>,
+        outcome: Result<Findings, VerifierError>,
     ) -> Result<(), Failure> {
         let now = self.office.now();
         let job = kind.job();
-        let outputs = match outcome {
-            Ok(outputs) => outputs,
+        let findings = match outcome {
+            Ok(findings) => findings,
             Err(error) => {
                 let attempts = self.attempts.entry(job).or_default();
                 *attempts += u32::from(matches!(error, VerifierError::Program(_)));
@@ -105,9 +126,17 @@ impl Coordinator {
         };
         self.attempts.remove(&job);
         let Self { office, store, .. } = self;
-        store.write(|t| match &kind {
-            BatchKind::Vectors(job) => office.check_vectors(t, job, &outputs),
-            BatchKind::Audits(_, audits) => office.judge(t, audits, &outputs, now),
+        store.write(|t| match (&kind, &findings) {
+            (BatchKind::Vectors(job), Findings::Outputs { outputs, class }) => {
+                office.check_vectors(t, job, outputs, class.as_ref(), now)
+            }
+            (BatchKind::Audits(_, audits), Findings::Outputs { outputs, .. }) => {
+                office.judge(t, audits, outputs, now)
+            }
+            (BatchKind::Products(_, audits), Findings::Products(findings)) => {
+                office.weigh(t, audits, findings, now)
+            }
+            _ => Err(StoreError::Corrupt("answer of the verifier").into()),
         })
     }
 
@@ -133,11 +162,7 @@ impl Office {
 
     /// The signed outputs of a bundle.
     pub(super) fn result(&self, result: &Hash) -> Result<WorkResult, Failure> {
-        let bytes = self.blobs.read(result, WorkResult::MAX_BYTES as u64 + 1024)?;
-        let envelope =
-            Envelope::from_bytes::<WorkResult>(&bytes).map_err(|_| StoreError::Corrupt("result"))?;
-        let signed = envelope.verify_any(&self.network).map_err(|_| StoreError::Corrupt("result"))?;
-        Ok(signed.into_message())
+        stored_result(&self.blobs, &self.network, result)
     }
 
     /// One output of a bundle.
@@ -153,7 +178,14 @@ impl Office {
         Ok(output.ok_or(StoreError::Corrupt("output"))?.1.into_vec())
     }
 
-    fn check_vectors(&self, t: &Connection, job: &JobId, outputs: &[Vec<u8>]) -> Result<(), Failure> {
+    fn check_vectors(
+        &self,
+        t: &Connection,
+        job: &JobId,
+        outputs: &[Vec<u8>],
+        class: Option<&Class>,
+        now: UnixMillis,
+    ) -> Result<(), Failure> {
         let row = work::job(t, job)?.ok_or(StoreError::Corrupt("job"))?;
         let vectors = self.manifest(&row)?.vectors;
         let wrong = vectors.iter().zip(outputs).find(|(vector, output)| vector.digest != Hash::of(output));
@@ -166,6 +198,20 @@ impl Office {
                 vector.slice, vector.unit
             );
             return self.stop_job(t, job, JobState::Refused, &reason);
+        }
+        let unusable = |output: &Vec<u8>| audit::holds_no_number(&row.body.validator, output);
+        if let Some((vector, _)) = vectors.iter().zip(outputs).find(|(_, output)| unusable(output)) {
+            let reason = format!(
+                "slice {} of unit {} computes a NaN, to which no other result can be compared",
+                vector.slice, vector.unit
+            );
+            return self.stop_job(t, job, JobState::Refused, &reason);
+        }
+        if let Some(class) = class {
+            classes::remember(t, class)?;
+            let class = class.hash();
+            let standing = classes::standing(t, &row.program, &class)?.after_known_answers();
+            classes::set_standing(t, &row.program, &class, standing, now)?;
         }
         tracing::info!(job = %job.short(), "the known answers hold, the job is open");
         Ok(work::set_job(t, job, JobState::Open, "", row.reserved, row.spent)?)
@@ -189,14 +235,25 @@ impl Office {
                 continue;
             }
             let job = work::job(t, &audit.job)?.ok_or(StoreError::Corrupt("job"))?;
+            // A kernel that computes a NaN leaves nothing to hold a device to. Its publisher bears that, and no more of it.
+            let without_number = audit::holds_no_number(&job.body.validator, reference);
+            if without_number && job.state == JobState::Open {
+                let reason = format!(
+                    "slice {} of a unit computes a NaN, to which no other result can be compared",
+                    audit.position
+                );
+                self.stop_job(t, &job.job, JobState::Held, &reason)?;
+            }
             let right = |claimed: Hash, bundle: &BundleId, slice: &SliceId| -> Result<bool, Failure> {
-                if Hash::of(reference) == claimed {
+                if without_number || Hash::of(reference) == claimed {
                     return Ok(true);
                 }
-                if job.body.validator == Validator::Bitwise {
-                    return Ok(false);
+                match job.body.validator {
+                    Validator::Bitwise | Validator::Freivalds { .. } => Ok(false),
+                    Validator::Tolerance { .. } => {
+                        Ok(audit::agrees(&job.body.validator, reference, &self.output(t, bundle, slice)?))
+                    }
                 }
-                Ok(audit::agrees(&job.body.validator, reference, &self.output(t, bundle, slice)?))
             };
             let submitter = right(audit.claimed, &audit.bundle, &audit.slice)?;
             if let (AuditState::Disputed, Some((bundle, slice)), Some(digest)) =
@@ -206,6 +263,7 @@ impl Office {
                 touched.insert(bundle);
             }
             audit.state = if submitter { AuditState::Agreed } else { AuditState::Refuted };
+            audit.reference = Some(Hash::of(reference));
             work::set_audit(t, &audit)?;
             touched.insert(audit.bundle);
         }
@@ -227,13 +285,22 @@ impl Office {
         {
             return Ok(());
         }
-        let wrong = own.iter().filter(|a| a.state == AuditState::Refuted).count()
-            + foreign.iter().filter(|a| a.auditor_wrong).count();
-        if wrong == 0 {
-            self.accept(t, &lease, foreign.iter().filter(|a| a.state.is_settled()).count() as u64, now)
-        } else {
-            self.reject(t, &lease, wrong as u32, now)
+        let wrong = own
+            .iter()
+            .filter(|a| a.state == AuditState::Refuted)
+            .map(|a| (a, a.claimed))
+            .chain(foreign.iter().filter(|a| a.auditor_wrong).filter_map(|a| Some((a, a.auditor_digest?))))
+            .map(|(audit, found)| {
+                let expected = audit.reference.ok_or(StoreError::Corrupt("reference of an audit"))?;
+                Ok(Mismatch { unit: audit.unit, position: audit.position, expected, found })
+            })
+            .collect::<Result<Vec<Mismatch>, StoreError>>()?;
+        if !wrong.is_empty() {
+            return self.reject(t, &lease, &wrong, now);
         }
+        let agreed = own.iter().filter(|audit| audit.reference.is_some()).count() as u32;
+        self.note_agreement(t, &lease, agreed, now)?;
+        self.accept(t, &lease, foreign.iter().filter(|a| a.state.is_settled()).count() as u64, now)
     }
 
     fn accept(&self, t: &Connection, lease: &Lease, audited: u64, now: UnixMillis) -> Result<(), Failure> {
@@ -259,18 +326,25 @@ impl Office {
         self.finish_if_done(t, &job.job)
     }
 
-    fn reject(&self, t: &Connection, lease: &Lease, wrong: u32, now: UnixMillis) -> Result<(), Failure> {
-        let device = known(t, &lease.device)?;
-        let fault = audit::fault(wrong);
-        let faults = device.faults.saturating_add(1);
-        let suspended = device.suspended || fault == Fault::Hard || faults >= audit::SOFT_FAULTS;
-        tracing::warn!(device = %lease.device.short(), wrong, ?fault, suspended, "a bundle is rejected");
+    fn reject(
+        &self,
+        t: &Connection,
+        lease: &Lease,
+        wrong: &[Mismatch],
+        now: UnixMillis,
+    ) -> Result<(), Failure> {
         work::set_lease(t, &lease.lease, LeaseState::Rejected, None, None)?;
         for slice in work::bundle_slices(t, &lease.bundle)? {
             if slice.audit.is_none() && slice.digest.is_some() {
                 work::set_slice(t, &slice.unit, slice.position, "queued", None)?;
             }
         }
+        let Blame::Device(fault) = self.lay_blame(t, lease, wrong, now)? else { return Ok(()) };
+        let device = known(t, &lease.device)?;
+        let faults = device.faults.saturating_add(1);
+        let suspended = device.suspended || audit::suspends(faults, &[wrong.len() as u32]);
+        let wrong = wrong.len();
+        tracing::warn!(device = %lease.device.short(), wrong, ?fault, suspended, "a bundle is rejected");
         devices::set_trust(t, &lease.device, 0, faults, suspended)?;
         if fault == Fault::Hard {
             self.forfeit(t, lease.device, now)?;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use protocol::id::{BundleId, DeviceId, Hash, LeaseId, SliceId};
+use protocol::manifest::Validator;
 use protocol::receipt::Receipt;
 use protocol::sign::Envelope;
 use protocol::units::UnixMillis;
@@ -12,6 +13,7 @@ use protocol::work::{Commit, SliceRef, WorkLease};
 use rusqlite::Connection;
 
 use super::{Coordinator, Failure, Office, Refused};
+use crate::audit::classes::{self, Admission};
 use crate::audit::{self, Route};
 use crate::dispatch;
 use crate::store::work::{AuditState, BundleSlice, Job, JobState, Lease, LeaseState};
@@ -55,7 +57,19 @@ impl Coordinator {
         let Self { office, store, .. } = self;
         store.write(|t| {
             office.check_fresh(t, device.as_bytes(), &message.nonce, message.sent_at, now)?;
-            devices::enroll(t, &device, &message.adapter, origin, now)?;
+            let answers = message.answers.as_ref();
+            if answers.is_some_and(|answers| !answers.is_bounded()) {
+                return Err(
+                    Refused::new(RefusalCode::Malformed, "the known answers pass their bounds").into()
+                );
+            }
+            devices::enroll(t, &device, &message.adapter, answers, origin, now)?;
+            if let Some(answers) = answers.filter(|answers| !answers.are_right()) {
+                let wrong = answers.kernels.iter().filter(|kernel| !kernel.right);
+                let wrong: Vec<&str> = wrong.map(|kernel| kernel.kernel.as_str()).collect();
+                tracing::warn!(device = %device.short(), class = %answers.class, ?wrong,
+                    "a device reports that it computes wrongly");
+            }
             let chain = devices::chain(t, office.network, office.key.coordinator(), device)?;
             let last_sequence = chain.map_or(0, |chain| chain.sequence);
             Ok(Enrolled { nonce: message.nonce, at: now, last_sequence })
@@ -228,10 +242,26 @@ impl Office {
         if let Err(reason) = dispatch::admit(&applicant, self.profile.local) {
             return Ok(Err(reason));
         }
+        if known.miscomputes {
+            return Ok(Err(NoWork::ClassHeld));
+        }
+        let mut held = false;
         for job in work::jobs_in(t, JobState::Open)? {
             let own = work::queued(t, &job.job)?;
             let Some(unit) = own.first().map(|slice| slice.unit) else { continue };
-            let audits = work::waiting_audits(t, &job.job, &device, origin, dispatch::audit_room(own.len()))?;
+            let audits = match self.admission(t, &job, &device, known, now)? {
+                Admission::Full => {
+                    let room = dispatch::audit_room(own.len());
+                    work::waiting_audits(t, &job.job, &device, origin, room)?
+                }
+                // What it would say of others' work would prove nothing.
+                Admission::Trial => Vec::new(),
+                Admission::Later => continue,
+                Admission::Refused => {
+                    held = true;
+                    continue;
+                }
+            };
             if !self.covers(t, &job, own.len() as u64 + audits.len() as u64)? {
                 continue;
             }
@@ -248,10 +278,10 @@ impl Office {
                     audit: Some(audit),
                 });
             }
-            self.lease(t, &job, device, unit, candidates, now)?;
+            self.lease(t, &job, (device, known.class), unit, candidates, now)?;
             return Ok(Ok(()));
         }
-        Ok(Err(NoWork::NoneOffered))
+        Ok(Err(if held { NoWork::ClassHeld } else { NoWork::NoneOffered }))
     }
 
     /// Writes and signs a lease over the candidates.
@@ -259,7 +289,7 @@ impl Office {
         &self,
         t: &Connection,
         job: &Job,
-        device: DeviceId,
+        (device, class): (DeviceId, Hash),
         unit: protocol::id::UnitId,
         candidates: Vec<Candidate>,
         now: UnixMillis,
@@ -274,6 +304,7 @@ impl Office {
             deadline_at: dispatch::deadline(now, self.profile.parameters.lease_millis),
             root: None,
             result: None,
+            class: Some(class),
         };
         let bundle = dispatch::bundle(candidates, &mut || self.random());
         let slices = bundle
@@ -333,7 +364,12 @@ impl Office {
         let parameters = &self.profile.parameters;
         let known = known(t, &lease.device)?;
         let tier = dispatch::tier(known.clean_units, known.first_seen_at, now);
-        let k = parameters.audits_per_unit[tier];
+        let standing = self.standing(t, lease)?;
+        let k = classes::audits(standing, parameters.audits_per_unit[tier]);
+        let program = job_of(t, lease)?.body;
+        // Algebra is cheaper than any stranger and cannot be wrong.
+        let strangers =
+            classes::may_ask_strangers(standing) && !matches!(program.validator, Validator::Freivalds { .. });
         let since = UnixMillis(now.0.saturating_sub(PRESENT_FOR.as_millis() as u64));
         let unrelated = devices::unrelated(t, since)?;
         let next_epoch = settling::latest_epoch(t)?.map_or(1, |e| e.epoch + 1);
@@ -361,8 +397,8 @@ impl Office {
             let route =
                 audit::route(&secret, &lease.unit, &root, position, unrelated, parameters.trusted_permille);
             let state = match route {
-                Route::Trusted => AuditState::Trusted,
-                Route::Foreign => AuditState::Waiting,
+                Route::Foreign if strangers => AuditState::Waiting,
+                Route::Foreign | Route::Trusted => AuditState::Trusted,
             };
             work::add_audit(t, &lease.bundle, &lease.job, slice, &digest, state, now)?;
         }
@@ -393,7 +429,7 @@ impl Office {
         let validator = job_of(t, lease)?.body.validator;
         let agrees = digest == audit.claimed
             || match (validator, audit.auditor) {
-                (protocol::manifest::Validator::Bitwise, _) | (_, None) => false,
+                (Validator::Bitwise | Validator::Freivalds { .. }, _) | (_, None) => false,
                 (tolerance, Some((bundle, slice))) => {
                     let submitted = self.output(t, &audit.bundle, &audit.slice)?;
                     audit::agrees(&tolerance, &submitted, &self.output(t, &bundle, &slice)?)

@@ -6,6 +6,7 @@ use protocol::frames::Adapter;
 use protocol::id::{CoordinatorId, DeviceId, Hash, NetworkId, Nonce};
 use protocol::receipt::Chain;
 use protocol::units::UnixMillis;
+use protocol::wire::KnownAnswers;
 use rusqlite::{Connection, params};
 
 use super::{StoreError, amount, instant, maybe, millis};
@@ -21,6 +22,12 @@ pub(crate) struct Device {
     pub(crate) clean_units: u32,
     pub(crate) faults: u32,
     pub(crate) suspended: bool,
+    /// Hash of the class that it says it is of.
+    pub(crate) class: Hash,
+    /// Hash of its network prefix.
+    pub(crate) origin: [u8; 32],
+    /// It reported wrong known answers for its class.
+    pub(crate) miscomputes: bool,
 }
 
 /// Writes or refreshes a device. `origin` is a salted hash of its network prefix.
@@ -28,16 +35,30 @@ pub(crate) fn enroll(
     db: &Connection,
     device: &DeviceId,
     adapter: &Adapter,
+    answers: Option<&KnownAnswers>,
     origin: &[u8; 32],
     now: UnixMillis,
 ) -> Result<(), StoreError> {
+    // A report of another class says nothing of the present one.
+    let miscomputes = answers.is_some_and(|answers| answers.class == adapter.class() && !answers.are_right());
     db.execute(
-        "INSERT INTO devices (device, first_seen_at, last_seen_at, origin, software, adapter, tip, total)
-         VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, '0')
-         ON CONFLICT (device) DO UPDATE SET last_seen_at = ?2, origin = ?3, software = ?4, adapter = ?5",
-        params![device.0, millis(now), origin, adapter.software, protocol::cbor::encode(adapter), [0u8; 32]],
+        "INSERT INTO devices
+             (device, first_seen_at, last_seen_at, origin, software, adapter, tip, total, answers, miscomputes)
+         VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, '0', ?7, ?8)
+         ON CONFLICT (device) DO UPDATE SET last_seen_at = ?2, origin = ?3, software = ?4, adapter = ?5,
+             answers = ?7, miscomputes = ?8",
+        params![
+            device.0,
+            millis(now),
+            origin,
+            adapter.software,
+            protocol::cbor::encode(adapter),
+            [0u8; 32],
+            answers.map(protocol::cbor::encode),
+            miscomputes
+        ],
     )?;
-    Ok(())
+    super::classes::remember(db, &adapter.class())
 }
 
 pub(crate) fn seen(
@@ -55,15 +76,22 @@ pub(crate) fn seen(
 
 pub(crate) fn device(db: &Connection, device: &DeviceId) -> Result<Option<Device>, StoreError> {
     maybe(db.query_row(
-        "SELECT first_seen_at, software, clean_units, faults, suspended FROM devices WHERE device = ?1",
+        "SELECT first_seen_at, software, clean_units, faults, suspended, adapter, origin, miscomputes
+         FROM devices WHERE device = ?1",
         [device.0],
         |row| {
+            let adapter: Vec<u8> = row.get(5)?;
+            let adapter: Adapter =
+                protocol::cbor::decode(&adapter, adapter.len()).map_err(|_| super::corrupt(5, "adapter"))?;
             Ok(Device {
                 first_seen_at: instant(row, 0)?,
                 software: row.get(1)?,
                 clean_units: row.get(2)?,
                 faults: row.get(3)?,
                 suspended: row.get(4)?,
+                class: adapter.class().hash(),
+                origin: row.get(6)?,
+                miscomputes: row.get(7)?,
             })
         },
     ))

@@ -5,7 +5,7 @@ use protocol::manifest::{Manifest, Program, SlicePlan};
 use protocol::units::{BaseUnits, UnixMillis};
 use rusqlite::{Connection, Row, params};
 
-use super::{StoreError, amount, instant, maybe, millis};
+use super::{StoreError, amount, corrupt, instant, maybe, millis};
 
 /// A job's row.
 #[derive(Debug, Clone)]
@@ -60,14 +60,6 @@ impl JobState {
 
 const JOB_COLUMNS: &str =
     "job, publisher, program, body, manifest, title, price, state, reason, reserved, spent";
-
-fn corrupt(column: usize, what: &'static str) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(
-        column,
-        rusqlite::types::Type::Blob,
-        Box::new(StoreError::Corrupt(what)),
-    )
-}
 
 fn job_row(row: &Row<'_>) -> rusqlite::Result<Job> {
     let body: Vec<u8> = row.get(3)?;
@@ -258,6 +250,8 @@ pub(crate) struct Lease {
     pub(crate) root: Option<Hash>,
     /// Content address of the signed result.
     pub(crate) result: Option<Hash>,
+    /// Hash of the device's class when it was granted; empty in leases that are older than classes.
+    pub(crate) class: Option<Hash>,
 }
 
 /// Where a lease stands.
@@ -293,7 +287,7 @@ impl LeaseState {
     }
 }
 
-const LEASE_COLUMNS: &str = "lease, bundle, device, job, unit, state, deadline_at, root, result";
+const LEASE_COLUMNS: &str = "lease, bundle, device, job, unit, state, deadline_at, root, result, class";
 
 fn lease_row(row: &Row<'_>) -> rusqlite::Result<Lease> {
     let state: String = row.get(5)?;
@@ -307,6 +301,7 @@ fn lease_row(row: &Row<'_>) -> rusqlite::Result<Lease> {
         deadline_at: instant(row, 6)?,
         root: row.get::<_, Option<[u8; 32]>>(7)?.map(Hash),
         result: row.get::<_, Option<[u8; 32]>>(8)?.map(Hash),
+        class: row.get::<_, Option<[u8; 32]>>(9)?.map(Hash),
     })
 }
 
@@ -317,7 +312,7 @@ pub(crate) fn add_lease(
     envelope: &[u8],
 ) -> Result<(), StoreError> {
     db.execute(
-        "INSERT INTO leases VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, NULL)",
+        "INSERT INTO leases VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, NULL, ?10)",
         params![
             lease.lease.0,
             lease.bundle.0,
@@ -327,7 +322,8 @@ pub(crate) fn add_lease(
             lease.state.name(),
             millis(granted_at),
             millis(lease.deadline_at),
-            envelope
+            envelope,
+            lease.class.map(|class| class.0)
         ],
     )?;
     Ok(())
@@ -484,11 +480,15 @@ pub(crate) struct Audit {
     pub(crate) auditor: Option<(BundleId, SliceId)>,
     pub(crate) auditor_digest: Option<Hash>,
     pub(crate) auditor_wrong: bool,
+    /// Digest of the right output, once it is known.
+    pub(crate) reference: Option<Hash>,
+    /// An output is not the product of its inputs; the verifier is to say what is right.
+    pub(crate) product_fails: bool,
 }
 
 const AUDIT_COLUMNS: &str =
     "audit, bundle, slice, job, unit, position, claimed, state, auditor, auditor_slice,
-                             auditor_digest, auditor_wrong";
+                             auditor_digest, auditor_wrong, reference, product_fails";
 
 fn audit_row(row: &Row<'_>) -> rusqlite::Result<Audit> {
     let state: String = row.get(7)?;
@@ -508,6 +508,8 @@ fn audit_row(row: &Row<'_>) -> rusqlite::Result<Audit> {
         auditor,
         auditor_digest: row.get::<_, Option<[u8; 32]>>(10)?.map(Hash),
         auditor_wrong: row.get(11)?,
+        reference: row.get::<_, Option<[u8; 32]>>(12)?.map(Hash),
+        product_fails: row.get(13)?,
     })
 }
 
@@ -605,7 +607,8 @@ pub(crate) fn give_up_waiting(db: &Connection, drawn_before: UnixMillis) -> Resu
 
 pub(crate) fn set_audit(db: &Connection, audit: &Audit) -> Result<(), StoreError> {
     db.execute(
-        "UPDATE audits SET state = ?2, auditor = ?3, auditor_slice = ?4, auditor_digest = ?5, auditor_wrong = ?6
+        "UPDATE audits SET state = ?2, auditor = ?3, auditor_slice = ?4, auditor_digest = ?5, auditor_wrong = ?6,
+             reference = ?7, product_fails = ?8
          WHERE audit = ?1",
         params![
             audit.audit,
@@ -613,7 +616,9 @@ pub(crate) fn set_audit(db: &Connection, audit: &Audit) -> Result<(), StoreError
             audit.auditor.map(|(bundle, _)| bundle.0),
             audit.auditor.map(|(_, slice)| slice.0),
             audit.auditor_digest.map(|h| h.0),
-            audit.auditor_wrong
+            audit.auditor_wrong,
+            audit.reference.map(|h| h.0),
+            audit.product_fails
         ],
     )?;
     Ok(())

@@ -11,11 +11,11 @@ use base64::Engine as _;
 use coordinator::treasury::{
     Observation, Pending, PendingEpoch, Proposal, SignedRelay, Terms, Treasury, TreasuryError,
 };
-use coordinator::verifier::{SliceInputs, VerifierError};
+use coordinator::verifier::{SliceInputs, Verifier, VerifierError};
 use coordinator::{ChainSetup, JobProgress, Running, Setup};
 use network::{Answer, MemoryJournal, Net, Purpose, Request};
 use protocol::PROTOCOL_VERSION;
-use protocol::frames::Adapter;
+use protocol::frames::{Adapter, Class};
 use protocol::id::{DeviceId, Hash, JobId, LeaseId, NetworkId, Nonce, SliceId};
 use protocol::manifest::{
     Buffer, Cost, Family, InputRange, Kernel, Manifest, Module, Program, Role, SLICES_PER_UNIT, SlicePlan,
@@ -81,6 +81,44 @@ pub(crate) fn truth(input: &[u8], params: &[u32]) -> Vec<u8> {
     let mut output = vec![0; 64];
     hasher.finalize_xof().fill(&mut output);
     output
+}
+
+/// What every scripted device computes on, the verifier included.
+fn adapter() -> Adapter {
+    Adapter {
+        name: "scripted".into(),
+        backend: "vulkan".into(),
+        driver: "1".into(),
+        vendor_id: 1,
+        device_id: 1,
+        software: true,
+        max_binding_bytes: 1 << 27,
+        features: Vec::new(),
+        memory_bytes: None,
+    }
+}
+
+/// A verifier that is always right, of the class of all devices.
+struct Truth {
+    verified: Arc<AtomicUsize>,
+}
+
+impl Verifier for Truth {
+    fn compute(
+        &mut self,
+        _: &Program,
+        sources: &[String],
+        slices: &mut dyn Iterator<Item = SliceInputs>,
+    ) -> Result<Vec<Vec<u8>>, VerifierError> {
+        assert_eq!(sources, ["// toy"], "the verifier gets the kernels that were uploaded");
+        let outputs: Vec<Vec<u8>> = slices.map(|s| truth(&s.inputs[0], &s.params)).collect();
+        self.verified.fetch_add(outputs.len(), Ordering::SeqCst);
+        Ok(outputs)
+    }
+
+    fn class(&self) -> Option<Class> {
+        Some(adapter().class())
+    }
 }
 
 /// The chain that the treasurer sees.
@@ -251,13 +289,6 @@ impl World {
     pub(crate) async fn start(&mut self) {
         let (clock, randomness, verified) =
             (self.clock.clone(), self.randomness.clone(), self.verified.clone());
-        let verifier =
-            move |_: &Program, sources: &[String], slices: &mut dyn Iterator<Item = SliceInputs>| {
-                assert_eq!(sources, ["// toy"], "the verifier gets the kernels that were uploaded");
-                let outputs: Vec<Vec<u8>> = slices.map(|s| truth(&s.inputs[0], &s.params)).collect();
-                verified.fetch_add(outputs.len(), Ordering::SeqCst);
-                Ok::<_, VerifierError>(outputs)
-            };
         let setup = Setup {
             listen: "127.0.0.1:0".parse().expect("an address"),
             key: Arc::new(key(1)),
@@ -270,7 +301,7 @@ impl World {
                 treasury: self.distributor.clone().unwrap_or_else(|| Arc::new(self.chain.clone())),
                 every: Duration::from_secs(3600),
             }),
-            verifier: Box::new(verifier),
+            verifier: Box::new(Truth { verified }),
             clock: Arc::new(move || UnixMillis(clock.load(Ordering::SeqCst))),
             randomness: Arc::new(move || {
                 *blake3::hash(&randomness.fetch_add(1, Ordering::SeqCst).to_le_bytes()).as_bytes()
@@ -475,17 +506,8 @@ impl Device {
             protocol: PROTOCOL_VERSION,
             nonce: world.nonce(),
             sent_at: world.now(),
-            adapter: Adapter {
-                name: "scripted".into(),
-                backend: "vulkan".into(),
-                driver: "1".into(),
-                vendor_id: 1,
-                device_id: 1,
-                software: true,
-                max_binding_bytes: 1 << 27,
-                features: Vec::new(),
-                memory_bytes: None,
-            },
+            adapter: adapter(),
+            answers: None,
         }
     }
 

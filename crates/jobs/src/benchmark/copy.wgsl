@@ -1,5 +1,5 @@
-// Copies 64 MiB from one buffer to another, sixteen bytes per invocation. Every repeat changes what is written, so
-// that no copy equals the one before, and some words of the last one are handed out for a check.
+// Copies one buffer to another, sixteen bytes per invocation. Every repeat changes what is written, so that no copy
+// equals the one before, and some words of the last one are handed out for a check.
 
 @group(0) @binding(0) var<uniform> piece: vec4<u32>;
 
@@ -21,11 +21,12 @@ fn copy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     destination[at] = origin[at] ^ vec4<u32>(piece.y);
 }
 
-@group(0) @binding(1) var<storage, read_write> copied: array<u32>;
-@group(0) @binding(2) var<storage, read_write> samples: array<u32>;
+@group(0) @binding(1) var<storage, read> stride: array<u32>;
+@group(0) @binding(2) var<storage, read_write> copied: array<u32>;
+@group(0) @binding(3) var<storage, read_write> samples: array<u32>;
 
 @compute @workgroup_size(64)
 fn sample(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let at = (piece.x + group.x) * 64u + lane;
-    samples[at] = copied[at * 4096u + (at & 3u)];
+    samples[at] = copied[at * stride[0] + (at & 3u)];
 }

@@ -11,7 +11,7 @@ fn multiply_add(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     let m = vec4<u32>(factors[0]);
     let a = vec4<u32>(factors[1]);
     let value = vec4<u32>(values[thread]);
-    let first = vec4<u32>(thread * 32u) + vec4<u32>(0u, 1u, 2u, 3u);
+    let first = vec4<u32>((thread & 255u) * 32u) + vec4<u32>(0u, 1u, 2u, 3u);
     var x0 = value ^ first;
     var x1 = value ^ (first + vec4<u32>(4u));
     var x2 = value ^ (first + vec4<u32>(8u));

@@ -22,7 +22,8 @@ const LAVAPIPE: [&str; 3] = [
 pub(crate) const LOAD_WITHIN: Duration = Duration::from_secs(30);
 
 /// One part in twenty of the device's time: the slice lasts long enough to be suspended in its middle.
-pub(crate) const SLOW: Pace = Pace { piece_micros: 2000, in_flight: 1, duty_percent: 5 };
+pub(crate) const SLOW: Pace =
+    Pace { piece_micros: 2000, longest_micros: 2000, in_flight: 1, duty_percent: 5 };
 
 /// The worker program.
 pub(crate) fn worker_path() -> PathBuf {
@@ -48,16 +49,12 @@ impl DerefMut for Software {
     }
 }
 
+static TURN: Mutex<()> = Mutex::const_new(());
+
 /// A worker on the software driver; `None`, and a line that says so, where that driver is not installed.
 pub(crate) async fn software() -> Option<Software> {
     let spawn = driver()?;
-    Some(Software { spawn, _turn: turn().await })
-}
-
-/// Waits until no other test uses a driver.
-pub(crate) async fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::const_new(());
-    TURN.lock().await
+    Some(Software { spawn, _turn: TURN.lock().await })
 }
 
 /// [`software`] without waiting for a turn.
@@ -66,12 +63,49 @@ pub(crate) fn driver() -> Option<Spawn> {
         say("left out: no software Vulkan driver (Debian and Ubuntu: mesa-vulkan-drivers)");
         return None;
     };
+    Some(driver_of(description.as_ref()))
+}
+
+/// A worker on the driver with this description.
+fn driver_of(description: &std::ffi::OsStr) -> Spawn {
     let mut spawn = Spawn::new(worker_path());
     spawn.env.retain(|(name, _)| name != "VK_ICD_FILENAMES" && name != "VK_DRIVER_FILES");
     spawn.env.push(("VK_ICD_FILENAMES".into(), description.into()));
+    #[cfg(windows)]
+    {
+        // Only wine has that file; it reaches the driver through the display, and offers a made-up card first.
+        spawn.adapter = "llvmpipe".to_owned();
+        spawn.env.extend(std::env::var_os("DISPLAY").map(|display| ("DISPLAY".into(), display)));
+    }
     spawn.allow_software = true;
     spawn.within = Duration::from_secs(30);
-    Some(spawn)
+    spawn
+}
+
+/// The software drivers that are here, by name, for one test at a time.
+pub(crate) struct Drivers {
+    drivers: Vec<(&'static str, Spawn)>,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Drivers {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, &Spawn)> {
+        self.drivers.iter().map(|(name, spawn)| (*name, spawn))
+    }
+}
+
+/// Where `cargo xtask test` says that the second software driver's description lies.
+const SWIFTSHADER: &str = "HEARTH_SWIFTSHADER";
+
+/// A worker on each software driver that is here, and a line about each that is not.
+pub(crate) async fn drivers() -> Drivers {
+    let turn = TURN.lock().await;
+    let mut drivers: Vec<_> = driver().into_iter().map(|spawn| ("lavapipe", spawn)).collect();
+    match std::env::var_os(SWIFTSHADER) {
+        Some(description) => drivers.push(("SwiftShader", driver_of(&description))),
+        None => say("left out: the second software driver (cargo xtask test brings SwiftShader)"),
+    }
+    Drivers { drivers, _turn: turn }
 }
 
 pub(crate) fn buffer(name: &str, role: Role, bytes: u32) -> Buffer {
@@ -116,7 +150,7 @@ pub(crate) const MIXER: &str = "\
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let at = (piece.x + group.x) * 64u + lane;
     var word = state[at] ^ seeds[at % 64u] ^ piece.y;
-    for (var i = 0u; i < params[0]; i += 1u) {
+    for (var i = 0u; i < min(params[0], 1000u); i += 1u) {
         word = word * 747796405u + 2891336453u;
         word = ((word >> ((word >> 28u) + 4u)) ^ word) * 277803737u;
     }

@@ -1,6 +1,8 @@
 //! A slice through the real worker on the software driver: right, suspended, moved to another process, killed.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+#[cfg(target_os = "linux")]
+use std::time::Instant;
 
 use crate::common::{
     LOAD_WITHIN, SLOW, mixer, mixer_expected, mixer_run, mixer_worker, next_of_note, output, program,
@@ -169,7 +171,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let (program, sources) = program(source, buffers, groups, 2);
     let (mut worker, _) = Worker::spawn(&spawn).await.expect("the worker starts");
     worker.load(&program, &sources, LOAD_WITHIN).await.expect("admitted");
-    let long = Pace { piece_micros: 200_000, ..Pace::AWAY };
+    let long = Pace { piece_micros: 200_000, longest_micros: 200_000, ..Pace::AWAY };
     let job = SliceJob { slice: SliceId([3; 32]), inputs: Vec::new(), params: Vec::new() };
     let mut told = Vec::new();
     let outputs =
@@ -182,6 +184,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 }
 
 #[tokio::test]
+#[cfg(unix)]
 async fn a_killed_worker_is_reported_and_reaped_and_a_new_one_works() {
     let Some(spawn) = software().await else { return };
     let mut worker = mixer_worker(&spawn).await;
@@ -228,6 +231,7 @@ async fn a_software_driver_that_is_not_allowed_is_refused_with_a_sentence() {
 }
 
 #[tokio::test]
+#[cfg(unix)]
 async fn a_machine_without_a_driver_is_told_what_to_install() {
     let Some(mut spawn) = software().await else { return };
     spawn.env = vec![("VK_ICD_FILENAMES".into(), "/nonexistent/driver.json".into())];

@@ -6,9 +6,13 @@
 mod adversarial;
 mod common;
 mod computing;
-mod drivers;
+mod corpus;
+#[cfg(target_os = "linux")]
+mod faults;
 #[cfg(unix)]
 mod hostile;
 mod measuring;
+#[cfg(target_os = "linux")]
+mod memory;
 #[cfg(target_os = "linux")]
 mod walls;

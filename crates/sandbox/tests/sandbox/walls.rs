@@ -4,8 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::{say, software, worker_path};
-use crate::drivers::drivers;
+use crate::common::{drivers, say, software, worker_path};
 use protocol::frames::Wall;
 use sandbox::{Spawn, Worker};
 
@@ -72,7 +71,7 @@ const ATTEMPTS: [&str; 53] = [
 
 #[tokio::test]
 async fn files_sockets_and_processes_are_out_of_reach_from_inside() {
-    for (driver, spawn) in &*drivers().await {
+    for (driver, spawn) in drivers().await.iter() {
         try_the_walls(driver, Some(spawn));
     }
     // Also without any driver, as programs are inspected.

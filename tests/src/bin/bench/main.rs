@@ -5,6 +5,7 @@
 //! to standard error. A figure is printed as measured, whether it keeps its promise or not. One file per figure.
 
 mod footprint;
+mod gpu_peak;
 mod search;
 mod slicing;
 mod yields;
@@ -28,9 +29,11 @@ fn main() -> ExitCode {
         "yield" => yields::measure(),
         "slicing" => slicing::measure(),
         "footprint" => footprint::measure(),
-        other => {
-            Err(format!("no figure is called {other:?}; there are search, yield, slicing, footprint").into())
-        }
+        "gpu-peak" => gpu_peak::measure(),
+        other => Err(format!(
+            "no figure is called {other:?}; there are search, yield, slicing, footprint, gpu-peak"
+        )
+        .into()),
     };
     let written = match &outcome {
         Ok(figures) => writeln!(std::io::stdout(), "{figures}"),

@@ -125,7 +125,8 @@ fees: string,
 pending: string, };
 
 /**
- * The measurement of this machine.
+ * The measurement of this machine. A figure that is missing was not reached yet, is not offered by this card, or failed
+ * as `error` says.
  */
 export type Benchmark = { 
 /**
@@ -145,17 +146,37 @@ finished_at: UnixMillis | null,
  */
 adapter: Adapter | null, 
 /**
- * 32-bit float multiply-adds, 10^9 operations per second.
+ * 32-bit float multiply-adds, 10^9 operations per second; a multiply-add is two.
  */
-float_gops: number | null, 
+float: Rate | null, 
 /**
- * 32-bit integer multiply-adds, 10^9 operations per second.
+ * 32-bit integer multiply-adds, 10^9 operations per second; a multiply-add is two.
  */
-integer_gops: number | null, 
+integer: Rate | null, 
 /**
- * Memory copy, 10^9 bytes per second.
+ * 16-bit float multiply-adds, 10^9 operations per second, where the card offers them.
  */
-memory_gbytes: number | null, 
+half: Rate | null, 
+/**
+ * Memory copy, 10^9 bytes per second, read and written bytes both counted.
+ */
+memory: Rate | null, 
+/**
+ * From main memory to the card, 10^9 bytes per second.
+ */
+to_card_gbytes: number | null, 
+/**
+ * From the card to main memory, 10^9 bytes per second.
+ */
+from_card_gbytes: number | null, 
+/**
+ * From handing the card a piece of nearly no work to its end, in microseconds.
+ */
+dispatch_micros: number | null, 
+/**
+ * How the card held its speed.
+ */
+held: Held | null, 
 /**
  * Idle round trip to the coordinator in milliseconds.
  */
@@ -176,7 +197,7 @@ error: LocalError | null, };
 /**
  * Steps of the measurement.
  */
-export type BenchmarkStep = "opening" | "float" | "integer" | "memory" | "latency" | "download" | "upload";
+export type BenchmarkStep = "opening" | "float" | "integer" | "half" | "memory" | "transfer" | "sustained" | "latency" | "download" | "upload";
 
 /**
  * The graphics card now.
@@ -222,6 +243,45 @@ yielded_in_millis: number | null,
  * 99th percentile of the hand-backs of 30 days, in milliseconds.
  */
 yield_p99_millis: number | null, };
+
+/**
+ * Memory of a card.
+ */
+export type CardMemory = { 
+/**
+ * In use by all programs, in bytes.
+ */
+used_bytes: number, 
+/**
+ * All of it, in bytes.
+ */
+total_bytes: number, };
+
+/**
+ * A value from a card's own sensor, or why there is none.
+ */
+export type CardReading<T> = { "known": T } | { "unknown": Unread };
+
+/**
+ * What a card's own sensors say at one moment.
+ */
+export type CardState = { 
+/**
+ * Temperature of the chip in °C.
+ */
+celsius: CardReading<number>, 
+/**
+ * Power of the whole card in watts.
+ */
+watts: CardReading<number>, 
+/**
+ * Its memory.
+ */
+memory: CardReading<CardMemory>, 
+/**
+ * What keeps its clock below the highest; empty where nothing does.
+ */
+throttles: CardReading<Array<Throttle>>, };
 
 /**
  * What a client sends.
@@ -419,6 +479,27 @@ export type Family = "signal_search" | "benchmark" | "conformance" | "rendering"
 export type Feature = "f16";
 
 /**
+ * Float arithmetic without a pause, against the best short run.
+ */
+export type Held = { 
+/**
+ * Mean speed over the whole time in percent of the best run, at most 100.
+ */
+share_percent: number, 
+/**
+ * For how long, in seconds.
+ */
+seconds: number, 
+/**
+ * The card's sensors before the first program ran.
+ */
+before: CardState, 
+/**
+ * The card's sensors while it still computed, at the end.
+ */
+at_end: CardState, };
+
+/**
  * A found line.
  */
 export type HitView = { 
@@ -436,6 +517,39 @@ drift_micro_hz_s: number,
 snr_milli: number, };
 
 /**
+ * An image that grows while its tiles are computed, small enough to be sent after each of them.
+ */
+export type Image = { 
+/**
+ * Columns of this copy, at most 256.
+ */
+columns: number, 
+/**
+ * Rows of this copy, at most 256.
+ */
+rows: number, 
+/**
+ * Red, green, blue and opacity of each pixel, row by row, base64. What this home has not computed is transparent.
+ */
+rgba: string, 
+/**
+ * Pixels across of the image itself.
+ */
+width: number, 
+/**
+ * Pixels down of the image itself.
+ */
+height: number, 
+/**
+ * Tiles that this home has computed.
+ */
+tiles_done: number, 
+/**
+ * Tiles of the image; other homes compute the rest.
+ */
+tiles_total: number, };
+
+/**
  * A failure that a person can act on; the page has a sentence for each code.
  */
 export type LocalError = { 
@@ -449,7 +563,7 @@ code: ErrorCode,
 detail: string, };
 
 /**
- * A found line in the picture.
+ * A found line in a waterfall.
  */
 export type Mark = { 
 /**
@@ -489,7 +603,7 @@ net: string | null, };
 /**
  * Why a heartbeat got no lease.
  */
-export type NoWork = "none_offered" | "enough_leased" | "device_class" | "suspended";
+export type NoWork = "none_offered" | "enough_leased" | "device_class" | "suspended" | "class_held";
 
 /**
  * Something a person should know or do.
@@ -509,41 +623,9 @@ at: UnixMillis,
 detail: string, };
 
 /**
- * A picture of the slice at hand: levels of a waterfall, and a spectrum of what has been searched.
+ * A picture of the present work, of the kind that fits its family.
  */
-export type Picture = { 
-/**
- * Columns: frequency, left to right ascending.
- */
-columns: number, 
-/**
- * Rows: one per spectrum, first on top.
- */
-rows: number, 
-/**
- * `rows * columns` levels, 0 to 255, base64.
- */
-levels: string, 
-/**
- * Frequency of the left edge in Hz.
- */
-left_hz: number, 
-/**
- * Frequency of the right edge in Hz.
- */
-right_hz: number, 
-/**
- * Time from the first to the last row in milliseconds.
- */
-span_millis: number, 
-/**
- * The line found in this window, with its columns in the first and last row.
- */
-mark: Mark | null, 
-/**
- * One entry per finished slice of the bundle.
- */
-searched: Array<SearchedSlice>, };
+export type Picture = { "kind": "waterfall" } & Waterfall | { "kind": "image" } & Image;
 
 /**
  * The owner's rules. Every change takes effect at once.
@@ -727,6 +809,27 @@ expires_at: UnixMillis,
 unchecked_address: boolean, };
 
 /**
+ * A rate over several runs. The unit is that of the field which holds it.
+ */
+export type Rate = { 
+/**
+ * The best run: what the card can do.
+ */
+best: number, 
+/**
+ * The median run: what it usually does.
+ */
+median: number, 
+/**
+ * Standard deviation of the runs over their mean, in percent.
+ */
+spread_percent: number, 
+/**
+ * Number of runs.
+ */
+runs: number, };
+
+/**
  * One reason why the card does not share, and what ends it.
  */
 export type Reason = { 
@@ -758,7 +861,7 @@ subject: string | null, };
 /**
  * Why the card does not share. Serves for waiting (what is missing) and paused (who holds it).
  */
-export type ReasonCode = "snoozed" | "not_welcomed" | "user_active" | "input_unknown" | "on_battery" | "power_unknown" | "schedule" | "fullscreen_app" | "exclusive_app" | "cpu_busy" | "gpu_busy" | "gpu_hot" | "disk_low" | "system_sleep" | "benchmarking" | "at_a_loss" | "starting" | "no_driver" | "software_driver" | "worker_failing" | "coordinator_unreachable" | "coordinator_version" | "no_work" | "device_suspended" | "journal_failing" | "turned_off";
+export type ReasonCode = "snoozed" | "not_welcomed" | "user_active" | "input_unknown" | "on_battery" | "power_unknown" | "schedule" | "fullscreen_app" | "exclusive_app" | "cpu_busy" | "gpu_busy" | "gpu_hot" | "disk_low" | "system_sleep" | "benchmarking" | "at_a_loss" | "starting" | "no_driver" | "software_driver" | "worker_failing" | "miscomputes" | "coordinator_unreachable" | "coordinator_version" | "no_work" | "device_suspended" | "journal_failing" | "turned_off";
 
 /**
  * One receipt.
@@ -926,9 +1029,19 @@ notices: Array<Notice>,
 wallet: WalletBrief, };
 
 /**
+ * What keeps a card's clock below the highest.
+ */
+export type Throttle = "power_limit" | "heat" | "supply" | "setting" | "hardware";
+
+/**
  * An instant: milliseconds since 1970-01-01T00:00:00Z. Fields of this type end in `_at`.
  */
 export type UnixMillis = number;
+
+/**
+ * Why a card's sensor gave no value.
+ */
+export type Unread = "no_driver" | "not_permitted" | "lost" | "not_offered" | "driver_mismatch" | "ambiguous" | "asleep" | "failed";
 
 /**
  * The upload now.
@@ -1092,6 +1205,43 @@ withdrawals: Array<WithdrawalView>,
  * Why the balance is missing.
  */
 error: LocalError | null, };
+
+/**
+ * The slice of a search at hand as levels, and a spectrum of what has been searched.
+ */
+export type Waterfall = { 
+/**
+ * Columns: frequency, left to right ascending.
+ */
+columns: number, 
+/**
+ * Rows: one per spectrum, first on top.
+ */
+rows: number, 
+/**
+ * `rows * columns` levels, 0 to 255, base64.
+ */
+levels: string, 
+/**
+ * Frequency of the left edge in Hz.
+ */
+left_hz: number, 
+/**
+ * Frequency of the right edge in Hz.
+ */
+right_hz: number, 
+/**
+ * Time from the first to the last row in milliseconds.
+ */
+span_millis: number, 
+/**
+ * The line found in this window, with its columns in the first and last row.
+ */
+mark: Mark | null, 
+/**
+ * One entry per finished slice of the bundle.
+ */
+searched: Array<SearchedSlice>, };
 
 /**
  * Where a withdrawal stands.

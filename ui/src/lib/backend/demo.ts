@@ -3,15 +3,15 @@
 
 import type { Backend, Connection, Listener } from './backend';
 import type {
-  Answer, Benchmark, Command, Earnings, EarningsDay, LocalError, Picture, Preferences, Privacy, Quote, Reason, State, Status,
-  WalletView,
+  Answer, Benchmark, Command, Earnings, EarningsDay, Image, LocalError, Picture, Preferences, Privacy, Quote, Reason, State, Status,
+  WalletView, Waterfall, Work,
 } from './bindings';
 
 export const NOW = Date.UTC(2026, 10, 17, 22, 22, 0);
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
-export function samplePicture(done = 41): Picture {
+export function samplePicture(done = 41): Waterfall {
   const columns = 360;
   const rows = 16;
   // A fixed sequence: the picture is the same in each test.
@@ -44,6 +44,30 @@ export function samplePicture(done = 41): Picture {
   };
 }
 
+/** An image of which the first `done` tiles of a scattered order are there: a ball on a floor, in 64 tiles. */
+export function sampleImage(done = 29): Image {
+  const side = 128;
+  const tile = side / 8;
+  const rgba = new Uint8Array(side * side * 4);
+  for (let order = 0; order < done; order += 1) {
+    const place = (order * 27 + 11) % 64;
+    const left = (place % 8) * tile;
+    const top = Math.floor(place / 8) * tile;
+    for (let row = top; row < top + tile; row += 1) {
+      for (let column = left; column < left + tile; column += 1) {
+        const [x, y] = [(column - side / 2) / 40, (row - side * 0.45) / 40];
+        const inside = 1 - x * x - y * y;
+        const light = inside > 0 ? Math.max(0.12, 0.6 * Math.sqrt(inside) - 0.5 * x - 0.45 * y) : row > side * 0.7 ? 0.55 : 0.3;
+        const tint = inside > 0 ? [1, 0.52, 0.2] : [0.85, 0.8, 0.72];
+        rgba.set([...tint.map((part) => Math.min(255, Math.round(255 * light * part))), 255], (row * side + column) * 4);
+      }
+    }
+  }
+  let text = '';
+  for (const byte of rgba) text += String.fromCharCode(byte);
+  return { columns: side, rows: side, rgba: btoa(text), width: 512, height: 512, tiles_done: done, tiles_total: 64 };
+}
+
 export function sampleReason(code: Reason['code'], rest: Partial<Reason> = {}): Reason {
   return { code, since_at: NOW - 5 * MINUTE, ends_at: null, seen: null, limit: null, subject: null, ...rest };
 }
@@ -52,10 +76,19 @@ export const benchmark: Benchmark = {
   running: null, permille: 1000, finished_at: NOW - HOUR,
   adapter: {
     name: 'NVIDIA GeForce RTX 3060', backend: 'vulkan', driver: 'nvidia 570.86', vendor_id: 0x10de, device_id: 0x2503,
-    software: false, max_binding_bytes: 2_147_483_648, memory_bytes: 12_884_901_888,
+    software: false, max_binding_bytes: 2_147_483_648, memory_bytes: 12_884_901_888, features: ['f16'],
   },
-  float_gops: 12_740, integer_gops: 6_380, memory_gbytes: 332, rtt_millis: 18.4, up_bits_per_s: 18_000_000,
-  down_bits_per_s: 94_000_000, error: null,
+  float: { best: 12_740, median: 12_655, spread_percent: 0.6, runs: 7 },
+  integer: { best: 6_380, median: 6_351, spread_percent: 0.4, runs: 7 },
+  half: { best: 12_810, median: 12_702, spread_percent: 0.7, runs: 7 },
+  memory: { best: 332, median: 329, spread_percent: 0.9, runs: 6 },
+  to_card_gbytes: 11.4, from_card_gbytes: 6.2, dispatch_micros: 71,
+  held: {
+    share_percent: 97.2, seconds: 3.02,
+    before: { celsius: { known: 44 }, watts: { known: 18 }, memory: { known: { used_bytes: 1_288_490_189, total_bytes: 12_884_901_888 } }, throttles: { known: [] } },
+    at_end: { celsius: { known: 61 }, watts: { known: 168 }, memory: { known: { used_bytes: 1_610_612_736, total_bytes: 12_884_901_888 } }, throttles: { known: ['power_limit'] } },
+  },
+  rtt_millis: 18.4, up_bits_per_s: 18_000_000, down_bits_per_s: 94_000_000, error: null,
 };
 
 export function sampleStatus(state: State = 'sharing', reasons: Reason[] = []): Status {
@@ -163,6 +196,32 @@ export interface Scene {
   locale?: string;
 }
 
+/** The status while work of another family is at hand. */
+export function statusAt(family: Work['family'], state: State = 'sharing'): Status {
+  const status = sampleStatus(state);
+  if (!status.work) return status;
+  const purpose = 'Work of this family, for somebody who pays for it.';
+  return { ...status, work: { ...status.work, family, title: family, purpose, publisher: 'Kiln Studio', slices_done: 29, hits: [] } };
+}
+
+/**
+ * The scene that an address asks for, for looking at the page in a plain browser: `?work=rendering`, `?state=paused`,
+ * `?language=ja`, `?appearance=dark`.
+ */
+export function sceneAt(search: string): Scene {
+  const asked = new URLSearchParams(search);
+  const state = asked.get('state') === 'paused' ? 'paused' : 'sharing';
+  const dress = {
+    ...preferences, language: asked.get('language') ?? 'en', appearance: asked.get('appearance') === 'dark' ? 'dark' : 'light',
+  } satisfies Preferences;
+  const family = asked.get('work');
+  if (family === 'rendering') {
+    return { preferences: dress, status: statusAt(family, state), picture: { kind: 'image', ...sampleImage() } };
+  }
+  if (family === 'matrix_product') return { preferences: dress, status: statusAt(family, state), picture: null };
+  return { preferences: dress, status: sampleStatus(state) };
+}
+
 export class Demo implements Backend {
   readonly asked: Command[] = [];
   readonly saved: { fileName: string; text: string }[] = [];
@@ -231,7 +290,7 @@ export class Demo implements Backend {
     listener.connection(connection);
     if (connection.state === 'connected') {
       listener.status(this.status);
-      const picture = this.scene.picture === undefined ? samplePicture() : this.scene.picture;
+      const picture = this.scene.picture === undefined ? ({ kind: 'waterfall', ...samplePicture() } as const) : this.scene.picture;
       if (picture) listener.picture(picture);
     }
     return () => {

@@ -1,9 +1,12 @@
-//! The program `publish`: searches a recording on this machine, or pays a network to search it.
+//! The program `publish`: computes a job on this machine, or pays a network to compute it.
 //!
 //! Exit codes: 0 done, 1 the network or the job failed, 2 a file or argument is wrong, 3 no usable graphics driver.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a terminal program speaks on its streams")]
 
+mod order;
+mod product;
+mod rendering;
 mod search;
 
 use std::path::{Path, PathBuf};
@@ -35,6 +38,12 @@ struct Arguments {
 enum Command {
     /// Search a SIGPROC filterbank recording (.fil) for narrow signals of changing frequency.
     Search(Box<search::SearchArguments>),
+    /// Draw a picture of a room of glass, silver and clay.
+    #[command(long_about = rendering::ABOUT, after_long_help = help(rendering::EXAMPLES))]
+    Render(Box<rendering::RenderArguments>),
+    /// Multiply two matrices of signed bytes and check the product by algebra.
+    #[command(long_about = product::ABOUT, after_long_help = help(product::EXAMPLES))]
+    Product(Box<product::ProductArguments>),
     /// Pay tokens in for work to come, from the publisher's account on the chain. Prints one line of JSON.
     Deposit(DepositArguments),
     /// Make a recording with known drifting tones in noise, for a trial. Prints the tones as one line of JSON.
@@ -85,11 +94,29 @@ enum Trouble {
         #[source]
         source: PackageError,
     },
+    #[error("cannot make a job of this picture")]
+    Rendering(#[from] jobs::rendering::PackageError),
+    #[error("put the picture together")]
+    Mosaic(#[from] jobs::rendering::MosaicError),
+    #[error("save the picture {path}")]
+    Picture {
+        path: PathBuf,
+        #[source]
+        source: png::EncodingError,
+    },
+    #[error("cannot make a job of these matrices")]
+    Product(#[from] jobs::product::PackageError),
+    #[error("a matrix of {height} by {width} is too large for this program")]
+    Large { height: u32, width: u32 },
+    #[error("put the product together")]
+    Blocks(#[from] jobs::product::BlocksError),
+    #[error("the product is wrong: its check fails")]
+    WrongProduct,
     #[error(transparent)]
     File(#[from] files::FileError),
     #[error("{0} is not an amount of tokens")]
     Budget(String),
-    #[error("make the recording {path}")]
+    #[error("write {path}")]
     Save {
         path: PathBuf,
         #[source]
@@ -142,9 +169,16 @@ impl Trouble {
             | Self::Deposit(_)
             | Self::Machinery(_)
             | Self::Random
+            | Self::Mosaic(_)
+            | Self::Blocks(_)
+            | Self::WrongProduct
             | Self::Write(_) => 1,
             Self::Recording { .. }
             | Self::Package { .. }
+            | Self::Rendering(_)
+            | Self::Product(_)
+            | Self::Large { .. }
+            | Self::Picture { .. }
             | Self::File(_)
             | Self::Budget(_)
             | Self::Missing(_)
@@ -163,6 +197,8 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let outcome = match Arguments::parse().command {
         Command::Search(arguments) => search::search(&arguments),
+        Command::Render(arguments) => rendering::render(&arguments),
+        Command::Product(arguments) => product::multiply(&arguments),
         Command::Deposit(arguments) => pay_in(&arguments),
         Command::Recording(arguments) => record(&arguments),
         Command::Key { file } => key(&file),
@@ -174,6 +210,11 @@ fn main() -> ExitCode {
             ExitCode::from(trouble.code())
         }
     }
+}
+
+/// The end of the long help of a kind of job.
+fn help(examples: &str) -> String {
+    format!("{examples}\n\n{}", order::AFTERWORD)
 }
 
 /// An error with its sources, each after a colon.
