@@ -9,9 +9,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use protocol::frames::{
-    Checkpoint, Fault, FaultCode, Pace, ReadFrameError, Reply, Request, read_request, write_frame,
-};
+use protocol::frames::{Checkpoint, Pace, ReadFrameError, Reply, Request, read_request, write_frame};
 use protocol::id::SliceId;
 use protocol::manifest::Program;
 
@@ -122,9 +120,8 @@ pub(crate) fn report_panics() {
             "worker: panic in {}: {panic}",
             thread.name().unwrap_or("a thread")
         ));
-        if let Some(slice) = crate::engine::slice_of_lost_device() {
-            let fault = Fault { code: FaultCode::DeviceLost, detail: "the device was lost".to_owned() };
-            say(&Reply::Failed { slice, fault });
+        if let Some(reply) = crate::engine::last_words() {
+            say(&reply);
         }
         leave(101);
     }));

@@ -35,10 +35,15 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// Notes an error unless one is kept already.
+    /// Notes an error unless one is kept already. Where memory runs out, the graphics library gives up the device and
+    /// tells that first; the cause takes the place of its consequence.
     pub(crate) fn note(&self, fault: Fault) {
         let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-        first.get_or_insert(fault);
+        let is_cause = fault.code == FaultCode::OutOfMemory
+            && first.as_ref().is_some_and(|kept| kept.code == FaultCode::DeviceLost);
+        if is_cause || first.is_none() {
+            *first = Some(fault);
+        }
     }
 
     /// Takes the kept error.

@@ -25,11 +25,18 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 const KEPT: [Role; 2] = [Role::State, Role::Output];
 
 /// What a panic of the graphics library is about, if the device was lost.
-static LOST: Mutex<Lost> = Mutex::new(Lost { slice: None, device: false });
+static LOST: Mutex<Lost> = Mutex::new(Lost { doing: None, device: false });
 
 struct Lost {
-    slice: Option<SliceId>,
+    doing: Option<Doing>,
     device: bool,
+}
+
+/// What is owed an answer.
+#[derive(Debug, Clone, Copy)]
+enum Doing {
+    Load,
+    Slice(SliceId),
 }
 
 fn lost() -> std::sync::MutexGuard<'static, Lost> {
@@ -41,10 +48,18 @@ pub(crate) fn note_lost_device() {
     lost().device = true;
 }
 
-/// The slice that was being computed when the device was lost.
-pub(crate) fn slice_of_lost_device() -> Option<SliceId> {
+/// What the parent is owed when the graphics library panics over a lost device: it does where the loss shows while it
+/// waits for the device. `None` where the panic is about something else.
+pub(crate) fn last_words() -> Option<Reply> {
     let lost = lost();
-    if lost.device { lost.slice } else { None }
+    if !lost.device {
+        return None;
+    }
+    let fault = Fault { code: FaultCode::DeviceLost, detail: "the device was lost".to_owned() };
+    lost.doing.map(|doing| match doing {
+        Doing::Load => Reply::Refused { fault },
+        Doing::Slice(slice) => Reply::Failed { slice, fault },
+    })
 }
 
 /// A program that was admitted.
@@ -100,23 +115,29 @@ pub(crate) struct Engine {
     inbox: Receiver<Message>,
     job: Option<Job>,
     loaded: Option<Loaded>,
+    /// Whether the driver gave no device when asked again: only a new process can help.
+    barren: bool,
 }
 
 impl Engine {
     pub(crate) fn new(device: Device, gate: Arc<Gate>, inbox: Receiver<Message>) -> Self {
-        Self { device, gate, inbox, job: None, loaded: None }
+        Self { device, gate, inbox, job: None, loaded: None, barren: false }
     }
 
     /// Serves messages until the process ends.
     pub(crate) fn serve(mut self) {
         while let Ok(message) = self.inbox.recv() {
             match message {
-                Message::Load { program, sources } => self.load(program, sources),
+                Message::Load { program, sources } => {
+                    lost().doing = Some(Doing::Load);
+                    self.load(program, sources);
+                    lost().doing = None;
+                }
                 Message::Run { slice, inputs, params, resume_from, pace } => {
-                    lost().slice = Some(slice);
+                    lost().doing = Some(Doing::Slice(slice));
                     let outcome = self.run(slice, inputs, params, resume_from, pace);
                     self.gate.leave();
-                    lost().slice = None;
+                    lost().doing = None;
                     if let Err(fault) = outcome {
                         self.give_up(slice, fault);
                     }
@@ -150,6 +171,9 @@ impl Engine {
                 self.job = None;
                 self.loaded = None;
                 say(&Reply::Refused { fault });
+                if self.barren {
+                    leave(4);
+                }
             }
         }
     }
@@ -158,7 +182,10 @@ impl Engine {
     fn ensure_loaded(&mut self) -> Result<(), Fault> {
         let job = self.job.as_mut().ok_or_else(no_program)?;
         if self.loaded.is_none() {
+            self.barren = true;
             let opened = self.device.open()?;
+            self.barren = false;
+            lost().device = false;
             let mut loaded = Loaded::new(opened, &job.program, &job.sources, &job.admitted)?;
             if self.gate.enter() {
                 let warm = loaded.warm_up();
@@ -181,6 +208,9 @@ impl Engine {
         if hung {
             // Dropping objects of a hung device hangs as well.
             leave(3);
+        }
+        if self.barren {
+            leave(4);
         }
     }
 

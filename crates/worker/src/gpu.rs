@@ -216,6 +216,8 @@ impl Loaded {
     /// # Errors
     /// [`FaultCode::Timeout`] when the device hangs; then only the end of the process helps.
     pub(crate) fn wait(&self, ticket: &Ticket) -> Result<(), Fault> {
+        // The graphics library panics when it is to wait for a device that it knows to be lost.
+        self.opened.faults.check()?;
         let poll = wgpu::PollType::Wait { submission_index: Some(ticket.0.clone()), timeout: Some(HUNG) };
         let polled = self.opened.device.poll(poll);
         self.opened.faults.check()?;

@@ -1,14 +1,21 @@
 //! `worker --self-test-confinement [FILE]`: raises the walls as for a job, then tries each of them and prints what
 //! happened as one line of JSON. `true` means that the attempt was refused. Only tests start it.
 //!
-//! Every attempt is made twice: on the main thread and on a thread that was started, like a driver's own, before the
-//! last wall stood.
+//! Attempts that need no system call of Linux's own are here, the others in `self_test/linux.rs`. Every one is made
+//! twice: on the main thread and on a thread that was started, like a driver's own, before the last wall stood.
 
 #![expect(clippy::disallowed_types, reason = "it tries to open sockets, to show that it cannot")]
 
 use std::io::Write;
 use std::net::{TcpStream, UdpSocket};
 use std::process::{Command, ExitCode};
+
+#[cfg(target_os = "linux")]
+#[path = "self_test/linux.rs"]
+mod system;
+#[cfg(not(target_os = "linux"))]
+#[path = "self_test/other.rs"]
+mod system;
 
 use crate::{confine, device, log};
 
@@ -18,6 +25,7 @@ type Attempts = Vec<(&'static str, bool)>;
 /// Raises the walls, tries them, prints the outcome. `forbidden_file` is a file that the caller can read.
 pub(crate) fn run(parent: confine::ParentWall, forbidden_file: Option<String>) -> ExitCode {
     let forbidden_file = forbidden_file.unwrap_or_else(|| "/etc/passwd".to_owned());
+    let targets = system::Targets::find();
     let files = confine::before_device();
     // Like a driver's thread: started while the device opens, before the last wall stands.
     let (go, wait) = std::sync::mpsc::channel::<()>();
@@ -26,7 +34,7 @@ pub(crate) fn run(parent: confine::ParentWall, forbidden_file: Option<String>) -
         if wait.recv().is_err() {
             return Vec::new();
         }
-        attempts(&file_of_thread)
+        [attempts(&file_of_thread), system::attempts(&targets)].concat()
     });
     let opened = device::open("", true);
     let confinement = match &opened {
@@ -43,7 +51,7 @@ pub(crate) fn run(parent: confine::ParentWall, forbidden_file: Option<String>) -
             return ExitCode::FAILURE;
         }
     };
-    let here = attempts(&forbidden_file);
+    let here = [attempts(&forbidden_file), system::attempts(&targets)].concat();
     if go.send(()).is_err() {
         log(format_args!("the early thread is gone"));
         return ExitCode::FAILURE;
@@ -72,25 +80,12 @@ fn attempts(forbidden_file: &str) -> Attempts {
         ("tcp", refused(TcpStream::connect("127.0.0.1:9"))),
         ("udp", refused(UdpSocket::bind("127.0.0.1:0"))),
         ("process", refused(Command::new("/bin/true").spawn())),
-        ("kill_parent", kill_parent_is_refused()),
     ]
 }
 
 /// Whether the system forbade it, as opposed to a failure of another kind.
 fn refused<T>(outcome: std::io::Result<T>) -> bool {
     outcome.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
-}
-
-#[cfg(unix)]
-fn kill_parent_is_refused() -> bool {
-    // The null signal only asks whether a signal could be sent.
-    rustix::process::getppid()
-        .is_some_and(|parent| rustix::process::test_kill_process(parent) == Err(rustix::io::Errno::PERM))
-}
-
-#[cfg(not(unix))]
-fn kill_parent_is_refused() -> bool {
-    false
 }
 
 fn json(attempts: &Attempts) -> String {

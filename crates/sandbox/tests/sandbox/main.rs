@@ -7,8 +7,12 @@ mod adversarial;
 mod common;
 mod computing;
 mod corpus;
+#[cfg(target_os = "linux")]
+mod faults;
 #[cfg(unix)]
 mod hostile;
 mod measuring;
+#[cfg(target_os = "linux")]
+mod memory;
 #[cfg(target_os = "linux")]
 mod walls;
