@@ -8,6 +8,7 @@ mod bench;
 mod bindings;
 mod check;
 mod dist;
+mod fuzz;
 mod install;
 mod process;
 mod run;
@@ -46,6 +47,14 @@ enum Task {
     Bench {
         /// What to measure.
         name: bench::Name,
+    },
+    /// Tries what strangers can hand to Hearth with inputs made up by libFuzzer.
+    Fuzz {
+        /// What to try; without it, everything in turn.
+        target: Option<fuzz::Target>,
+        /// How long each target runs.
+        #[arg(long, default_value_t = 600)]
+        seconds: u64,
     },
     /// Builds the installable package for this system into target/dist.
     Dist,
@@ -89,6 +98,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Test { full, only } => test::test(full, only.as_deref()),
         Task::Check => check::check(),
         Task::Bench { name } => bench::bench(name),
+        Task::Fuzz { target, seconds } => fuzz::fuzz(target, seconds),
         Task::Dist => dist::dist(),
         Task::Bindings => bindings::write(),
     }

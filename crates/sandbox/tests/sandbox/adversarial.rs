@@ -39,6 +39,7 @@ fn bombs() -> Vec<(&'static str, Program, Vec<String>, FaultCode)> {
     let mut wrong_binding = kernel("", "words[at] = 1u;", 1);
     wrong_binding.0.buffers[0].role = Role::Output;
     wrong_binding.0.buffers.push(buffer("input", Role::Input, 256));
+    wrong_binding.0.cost.memory_bytes += 256;
     wrong_binding.0.stages[0].bindings = vec![1];
     let mut wrong_size = kernel("", "words[at] = 1u;", 1);
     wrong_size.0.kernels[0].workgroup = [32, 1, 1];
