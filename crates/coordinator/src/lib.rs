@@ -15,6 +15,7 @@ pub mod dispatch;
 pub mod epoch;
 pub mod files;
 pub mod founding;
+pub mod package_folder;
 pub mod publishing;
 mod running;
 pub mod status;

@@ -326,7 +326,9 @@ impl Found {
             return Err(refuse("tstart", tstart_mjd.to_string(), "a modified Julian date"));
         }
         let nsamples = self.nsamples.and_then(|n| u64::try_from(n).ok()).filter(|&n| n > 0);
-        let source_name = self.source_name.chars().take(80).collect();
+        // Cut between two words, a name would end in a space and no longer be itself when read again.
+        let source_name: String = self.source_name.chars().take(80).collect();
+        let source_name = source_name.trim_end().to_owned();
         let head = Head { source_name, fch1_mhz, foff_mhz, channels, tsamp_s, tstart_mjd };
         Ok(Header { head, bits, signed: self.signed, nsamples })
     }
@@ -426,7 +428,8 @@ fn read_text(reader: &mut impl Read, limit: u32) -> Result<String, ReadRecording
 }
 
 fn printable(text: &str) -> String {
-    text.trim().chars().filter(|c| !c.is_control()).collect()
+    let visible: String = text.chars().filter(|c| !c.is_control()).collect();
+    visible.trim().to_owned()
 }
 
 fn put_text(bytes: &mut Vec<u8>, text: &str) {

@@ -137,6 +137,24 @@ fn what_cannot_be_used_is_refused_with_a_sentence() {
     assert!(matches!(read(&long), Err(ReadRecordingError::BadText { found: u32::MAX, .. })));
 }
 
+/// Found by the fuzz target `fil_header`: a space that stands last only once other characters are gone.
+#[test]
+fn a_name_that_ends_in_a_space_after_cleaning_survives_being_written() {
+    for name in ["Voyager \0", "\0 Voyager", &format!("{} b", "a".repeat(79))] {
+        let mut bytes = Vec::new();
+        text(&mut bytes, "HEADER_START");
+        text(&mut bytes, "source_name");
+        text(&mut bytes, name);
+        let rest = header(&[("nbits", 8)]);
+        let start = "HEADER_START".len() + "source_name".len() + "Voyager1".len() + 12;
+        bytes.extend_from_slice(&rest[start..]);
+        let recording = read(&with(bytes, &[1, 2, 3, 4])).expect("a whole recording");
+        let mut again = Vec::new();
+        recording.write(&mut again).expect("memory");
+        assert_eq!(read(&again).expect("written by us").head(), recording.head(), "{name:?}");
+    }
+}
+
 #[test]
 fn a_header_without_end_is_given_up() {
     let mut bytes = Vec::new();

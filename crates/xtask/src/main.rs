@@ -9,6 +9,7 @@ mod bindings;
 mod check;
 mod cross;
 mod dist;
+mod fuzz;
 mod install;
 mod process;
 mod run;
@@ -50,6 +51,14 @@ enum Task {
     },
     /// Compiles for Windows and macOS what differs there, from Debian or Ubuntu.
     Cross,
+    /// Tries what strangers can hand to Hearth with inputs made up by libFuzzer.
+    Fuzz {
+        /// What to try; without it, everything in turn.
+        target: Option<fuzz::Target>,
+        /// How long each target runs.
+        #[arg(long, default_value_t = 600)]
+        seconds: u64,
+    },
     /// Builds the installable package for this system into target/dist.
     Dist,
     /// Writes the page's types from `protocol::local`.
@@ -93,6 +102,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Check => check::check(),
         Task::Bench { name } => bench::bench(name),
         Task::Cross => cross::cross(),
+        Task::Fuzz { target, seconds } => fuzz::fuzz(target, seconds),
         Task::Dist => dist::dist(),
         Task::Bindings => bindings::write(),
     }

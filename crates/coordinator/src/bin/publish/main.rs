@@ -1,10 +1,12 @@
-//! The program `publish`: computes a job on this machine, or pays a network to compute it.
+//! The program `publish`: computes a job on this machine, pays a network to compute it, or packs and checks it.
 //!
 //! Exit codes: 0 done, 1 the network or the job failed, 2 a file or argument is wrong, 3 no usable graphics driver.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a terminal program speaks on its streams")]
 
+mod check;
 mod order;
+mod pack;
 mod product;
 mod rendering;
 mod search;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use coordinator::depositing::{self, DepositError};
 use coordinator::files;
+use coordinator::package_folder::{Finding, WriteError};
 use coordinator::publishing::{LocalRunError, PublishError};
 use coordinator::treasury::{NetRpc, Terms, TermsError};
 use jobs::local::LocalError;
@@ -44,6 +47,12 @@ enum Command {
     /// Multiply two matrices of signed bytes and check the product by algebra.
     #[command(long_about = product::ABOUT, after_long_help = help(product::EXAMPLES))]
     Product(Box<product::ProductArguments>),
+    /// Write a job as a folder, signed and complete, without sending anything.
+    #[command(long_about = pack::ABOUT, after_long_help = pack::EXAMPLES)]
+    Pack(pack::PackArguments),
+    /// Say whether a package can be submitted, or everything that is wrong with it.
+    #[command(long_about = check::ABOUT, after_long_help = check::EXAMPLES)]
+    Check(check::CheckArguments),
     /// Pay tokens in for work to come, from the publisher's account on the chain. Prints one line of JSON.
     Deposit(DepositArguments),
     /// Make a recording with known drifting tones in noise, for a trial. Prints the tones as one line of JSON.
@@ -145,6 +154,23 @@ enum Trouble {
     Machinery(#[source] std::io::Error),
     #[error("no randomness from the operating system")]
     Random,
+    #[error("{path} cannot be submitted: {problems} {}", if *.problems == 1 { "problem" } else { "problems" })]
+    Unsound { path: PathBuf, problems: usize },
+    #[error(
+        "slice {slice} of unit {unit} has another result than the known answer: either it was computed wrongly when the \
+         package was made, or this device computes wrongly"
+    )]
+    WrongAnswer { unit: u32, slice: u32 },
+    #[error(
+        "known answers are hashes; a job that is compared with a tolerance has other bits on every device"
+    )]
+    NotComparable,
+    #[error("the package changed while it was read")]
+    Changed(#[source] Finding),
+    #[error("the job failed on this machine")]
+    Run(#[source] Box<LocalRunError>),
+    #[error(transparent)]
+    Folder(#[from] WriteError),
     #[error("write the answer")]
     Write(#[from] serde_json::Error),
 }
@@ -156,6 +182,15 @@ impl From<LocalError<LocalRunError>> for Trouble {
                 Self::NoDriver { detail: fault.detail }
             }
             other => Self::Local(Box::new(other)),
+        }
+    }
+}
+
+impl From<SpawnError> for Trouble {
+    fn from(error: SpawnError) -> Self {
+        match error {
+            SpawnError::NoAdapter(fault) => Self::NoDriver { detail: fault.detail },
+            other => Self::Run(Box::new(other.into())),
         }
     }
 }
@@ -172,6 +207,8 @@ impl Trouble {
             | Self::Mosaic(_)
             | Self::Blocks(_)
             | Self::WrongProduct
+            | Self::WrongAnswer { .. }
+            | Self::Run(_)
             | Self::Write(_) => 1,
             Self::Recording { .. }
             | Self::Package { .. }
@@ -186,6 +223,10 @@ impl Trouble {
             | Self::NoEndpoint
             | Self::Terms(_)
             | Self::NoCoordinator(_)
+            | Self::Unsound { .. }
+            | Self::NotComparable
+            | Self::Changed(_)
+            | Self::Folder(_)
             | Self::Worker(_) => 2,
         }
     }
@@ -199,6 +240,8 @@ fn main() -> ExitCode {
         Command::Search(arguments) => search::search(&arguments),
         Command::Render(arguments) => rendering::render(&arguments),
         Command::Product(arguments) => product::multiply(&arguments),
+        Command::Pack(arguments) => pack::pack(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
         Command::Deposit(arguments) => pay_in(&arguments),
         Command::Recording(arguments) => record(&arguments),
         Command::Key { file } => key(&file),

@@ -13,6 +13,15 @@ use crate::order::{Order, say_ready};
 
 #[derive(Debug, Args)]
 pub(super) struct SearchArguments {
+    #[command(flatten)]
+    subject: Subject,
+    #[command(flatten)]
+    order: Order,
+}
+
+/// What is searched, and for what.
+#[derive(Debug, Args)]
+pub(super) struct Subject {
     /// The recording.
     file: PathBuf,
     /// Largest drift in Hz/s, either sign.
@@ -24,8 +33,6 @@ pub(super) struct SearchArguments {
     /// Channels per slice, a multiple of 64.
     #[arg(long)]
     tile: Option<u32>,
-    #[command(flatten)]
-    order: Order,
 }
 
 /// Searches here or there.
@@ -45,18 +52,21 @@ pub(super) fn search(arguments: &SearchArguments) -> Result<(), Trouble> {
 }
 
 fn packaged(arguments: &SearchArguments) -> Result<Package, Trouble> {
-    let path = arguments.file.clone();
-    let recording = Recording::open(&arguments.file)
-        .map_err(|source| Trouble::Recording { path: path.clone(), source })?;
-    let mut options = Options {
-        max_drift_hz_s: arguments.max_drift,
-        snr: arguments.snr,
-        tile: arguments.tile,
-        order_seed: arguments.order.order_seed()?,
-        ..Options::default()
-    };
-    arguments.order.name(&mut options.title, &mut options.purpose);
-    package(&recording, &options).map_err(|source| Trouble::Package { path, source })
+    let order = &arguments.order;
+    let mut options = Options { order_seed: order.order_seed()?, ..Options::default() };
+    order.name(&mut options.title, &mut options.purpose);
+    arguments.subject.package(options)
+}
+
+impl Subject {
+    /// The job of this search; title, purpose and order of slices are those of `options`.
+    pub(super) fn package(&self, options: Options) -> Result<Package, Trouble> {
+        let path = || self.file.clone();
+        let recording =
+            Recording::open(&self.file).map_err(|source| Trouble::Recording { path: path(), source })?;
+        let options = Options { max_drift_hz_s: self.max_drift, snr: self.snr, tile: self.tile, ..options };
+        package(&recording, &options).map_err(|source| Trouble::Package { path: path(), source })
+    }
 }
 
 fn print_hits(hits: &[Hit], job: &serde_json::Value, json: bool) -> Result<(), Trouble> {
