@@ -14,7 +14,8 @@ use crate::workspace;
 /// What can be measured.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub(crate) enum Name {
-    /// The signal search of HEARTH_FIL or of a known recording: {hits, ours_cpu_s}.
+    /// The signal search against turbo_seti (from PyPI, into target/) on HEARTH_FIL or a made recording of 2^20 channels:
+    /// {hits_equal, ours_cpu_s, turbo_seti_cpu_s, gpu_s, bandwidth_share, waterfall_share}.
     Search,
     /// From the suspend frame to an idle device: {n, p50_ms, p99_ms}.
     Yield,

@@ -17,7 +17,7 @@ use coordinator::publishing::{LocalRunError, PublishError};
 use coordinator::treasury::{NetRpc, Terms, TermsError};
 use jobs::local::LocalError;
 use jobs::recording::ReadRecordingError;
-use jobs::search::PackageError;
+use jobs::search::{PackageError, WindowError};
 use jobs::synthetic::Synthetic;
 use network::{MemoryJournal, Net};
 use sandbox::{LocateError, SpawnError};
@@ -85,6 +85,12 @@ enum Trouble {
         #[source]
         source: PackageError,
     },
+    #[error("search a window of {path}")]
+    Window {
+        path: PathBuf,
+        #[source]
+        source: WindowError,
+    },
     #[error(transparent)]
     File(#[from] files::FileError),
     #[error("{0} is not an amount of tokens")]
@@ -145,6 +151,7 @@ impl Trouble {
             | Self::Write(_) => 1,
             Self::Recording { .. }
             | Self::Package { .. }
+            | Self::Window { .. }
             | Self::File(_)
             | Self::Budget(_)
             | Self::Missing(_)
