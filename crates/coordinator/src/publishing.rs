@@ -10,7 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use jobs::local::LocalError;
 use jobs::package::{Package, SignedPackage};
-use jobs::search::{Findings, Hit, NotesError, SliceError};
+use jobs::search::{Candidates, Findings, NotesError, SliceError};
 use network::{Net, NetError, Purpose, Request};
 use protocol::id::{CoordinatorId, Hash, JobId, NetworkId, SliceId};
 use protocol::manifest::{SLICES_PER_UNIT, SlicePlan};
@@ -174,11 +174,11 @@ impl Publisher {
         Ok(outputs.into_iter().map(|(slice, output)| (slice, output.into_vec())).collect())
     }
 
-    /// The hits of a search that is done, the strongest first.
+    /// What the search of one window that is done has found; its hits and those of other windows follow from all together.
     ///
     /// # Errors
     /// [`PublishError`].
-    pub async fn hits(&self, package: &SignedPackage) -> Result<Vec<Hit>, PublishError> {
+    pub async fn candidates(&self, package: &SignedPackage) -> Result<Candidates, PublishError> {
         let manifest = package.manifest.message();
         let mut findings = Findings::new(manifest)?;
         for unit in 0..manifest.units.len() as u32 {
@@ -186,7 +186,7 @@ impl Publisher {
                 findings.add(unit, slice, &output)?;
             }
         }
-        Ok(findings.hits())
+        Ok(findings.candidates())
     }
 
     async fn upload(&self, blob: Hash, bytes: Vec<u8>) -> Result<(), PublishError> {
@@ -217,7 +217,15 @@ impl Publisher {
 /// # Errors
 /// [`PublishError::Budget`] when that is less than one base unit per slice.
 pub fn price(package: &mut Package, budget: BaseUnits, profile: &Profile) -> Result<(), PublishError> {
-    let units = package.units.len();
+    package.price_per_slice = price_of_slice(package.units.len(), budget, profile)?;
+    Ok(())
+}
+
+/// What a slice pays when `units` units, of one job or several, cost at most `budget` with fee and audits.
+///
+/// # Errors
+/// [`PublishError::Budget`] when that is less than one base unit.
+pub fn price_of_slice(units: usize, budget: BaseUnits, profile: &Profile) -> Result<BaseUnits, PublishError> {
     let parameters = &profile.parameters;
     let terms = Terms::for_budget(
         budget,
@@ -226,9 +234,8 @@ pub fn price(package: &mut Package, budget: BaseUnits, profile: &Profile) -> Res
         parameters.audits_per_unit[0].into(),
         parameters.fee_permille,
     );
-    let terms = terms.ok_or(PublishError::Budget { budget, slices: units * SLICES_PER_UNIT })?;
-    package.price_per_slice = terms.price;
-    Ok(())
+    let too_small = PublishError::Budget { budget, slices: units * SLICES_PER_UNIT };
+    Ok(terms.ok_or(too_small)?.price)
 }
 
 /// Why a slice was not computed on this machine.
@@ -305,7 +312,7 @@ pub fn compute_here<T: std::error::Error + Send + Sync + 'static>(
     jobs::local::compute(package, |_, plan, inputs| here.run(plan, inputs), take)
 }
 
-/// Searches a package through a worker on this machine. Blocks; call it outside a tokio runtime.
+/// Searches the package of one window through a worker on this machine. Blocks; call it outside a tokio runtime.
 ///
 /// # Errors
 /// [`LocalError`]; its source is a [`LocalRunError`].
@@ -314,7 +321,7 @@ pub fn search_here(
     spawn: &Spawn,
     ready: impl FnOnce(&sandbox::Ready),
     report: impl FnMut(jobs::local::Progress),
-) -> Result<Vec<Hit>, LocalError<LocalRunError>> {
+) -> Result<Candidates, LocalError<LocalRunError>> {
     let mut here = Here::start(package, spawn, ready).map_err(not_started)?;
     jobs::local::search(package, |_, plan, inputs| here.run(plan, inputs), report)
 }

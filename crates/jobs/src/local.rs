@@ -7,7 +7,7 @@ use protocol::id::Hash;
 use protocol::manifest::{Program, SlicePlan};
 
 use crate::package::Package;
-use crate::search::{Findings, Hit, NotesError, SliceError};
+use crate::search::{Candidates, Findings, Hit, NotesError, SliceError};
 
 /// Why a local run ended early.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +104,7 @@ where
     Ok(())
 }
 
-/// Runs every slice of the search `package` through `run`, reports after each, and gives the hits, the strongest first.
+/// Runs every slice of the search `package` through `run`, reports after each, and gives the candidates.
 ///
 /// # Errors
 /// [`LocalError`]: the first thing that fails ends the search.
@@ -112,7 +112,7 @@ pub fn search<E: std::error::Error + 'static>(
     package: &Package,
     run: impl FnMut(&Program, &SlicePlan, Vec<Vec<u8>>) -> Result<Vec<u8>, E>,
     mut report: impl FnMut(Progress),
-) -> Result<Vec<Hit>, LocalError<E>> {
+) -> Result<Candidates, LocalError<E>> {
     // Nobody signs a local job, so it names no publisher and no envelope.
     let manifest = package.manifest(protocol::id::PublisherId([0; 32]), Hash([0; 32]));
     let mut findings = Findings::new(&manifest)?;
@@ -122,5 +122,5 @@ pub fn search<E: std::error::Error + 'static>(
         report(Progress { done, total, hits: findings.hits() });
         Ok(())
     })?;
-    Ok(findings.hits())
+    Ok(findings.candidates())
 }

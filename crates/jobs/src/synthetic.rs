@@ -9,7 +9,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::recording::{Head, Recording};
-use crate::search::shift;
 
 /// What to make. The default is what `cargo xtask run` searches.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +67,14 @@ pub struct Tone {
     pub snr: f64,
 }
 
+/// Channels that a straight line of `total` channels has moved at `spectrum`, rounded half away from zero. The sky knows
+/// nothing of the paths on which a search sums.
+fn line(total: i32, spectrum: u32, spectra: u32) -> i64 {
+    let span = i64::from(spectra) - 1;
+    let half = if total < 0 { -span } else { span };
+    (2 * i64::from(total) * i64::from(spectrum) + half) / (2 * span)
+}
+
 /// Mean power of a cell.
 const MEAN: f64 = 10.0;
 
@@ -89,7 +96,7 @@ impl Synthetic {
         for tone in &tones {
             let power = tone.snr * deviation / f64::from(self.spectra).sqrt();
             for spectrum in 0..self.spectra {
-                let channel = i64::from(tone.channel) + i64::from(shift(tone.shift, spectrum, self.spectra));
+                let channel = i64::from(tone.channel) + line(tone.shift, spectrum, self.spectra);
                 let channel = channel.clamp(0, i64::from(self.channels) - 1) as usize;
                 samples[spectrum as usize * self.channels as usize + channel] += power as f32;
             }

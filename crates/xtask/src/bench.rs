@@ -14,7 +14,8 @@ use crate::workspace;
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Name {
-    /// The signal search of HEARTH_FIL or of a known recording: {hits, ours_cpu_s}.
+    /// The signal search against turbo_seti (from PyPI, into target/) on HEARTH_FIL or a made recording of 2^20 channels:
+    /// {hits_equal, ours_cpu_s, turbo_seti_cpu_s, gpu_s, bandwidth_share, waterfall_share}.
     Search,
     /// From an input event to an idle device, and kills: {n, p50_ms, p99_ms, kill_max_ms}. Takes about eleven minutes.
     Yield,

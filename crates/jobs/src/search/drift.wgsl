@@ -5,9 +5,11 @@
 @group(0) @binding(0) var<uniform> piece: vec4<u32>;
 // Two 16-bit levels per word, spectrum after spectrum, WIDTH channels each.
 @group(0) @binding(1) var<storage, read> levels: array<u32>;
-@group(0) @binding(2) var<storage, read_write> best_sum: array<u32>;
-@group(0) @binding(3) var<storage, read_write> best_trial: array<u32>;
-@group(0) @binding(4) var<storage, read_write> digest: array<u32>;
+// Channels that a line has moved, by distance and spectrum.
+@group(0) @binding(2) var<storage, read> moved: array<u32>;
+@group(0) @binding(3) var<storage, read_write> best_sum: array<u32>;
+@group(0) @binding(4) var<storage, read_write> best_trial: array<u32>;
+@group(0) @binding(5) var<storage, read_write> digest: array<u32>;
 
 fn level(index: u32) -> u32 {
     let pair = levels[index >> 1u];
@@ -21,25 +23,26 @@ fn drift(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
     var top = best_sum[channel];
     var top_trial = best_trial[channel];
     var mix = digest[channel];
-    for (var j = 0u; j < TRIALS_PER_REPEAT; j = j + 1u) {
+    for (var j = 0u; j < TRIALS_PER_REPEAT; j += 1u) {
         let trial = first + j;
         if (trial < TRIALS) {
             let up = trial >= MAX_SHIFT;
             let distance = select(MAX_SHIFT - trial, trial - MAX_SHIFT, up);
+            // A line is a line of the tree that each spectrum moves by a whole number of channels.
+            let slope = distance / STEPS;
+            let line = (distance % STEPS) * PADDED;
             var sum = 0u;
-            for (var i = 0u; i < SPECTRA; i = i + 1u) {
-                // distance * i / SPAN, rounded half up; the sign comes afterwards, so that halves round away from zero.
-                let moved = (2u * distance * i + SPAN) / TWO_SPANS;
+            for (var i = 0u; i < SPECTRA; i += 1u) {
+                let away = slope * i + moved[line + i];
                 let start = i * WIDTH + MARGIN + channel;
-                sum = sum + level(select(start - moved, start + moved, up));
+                sum = sum + level(select(start - away, start + away, up));
             }
             if (sum > top) {
                 top = sum;
                 top_trial = trial;
             }
-            // Each step is a bijection of the digest for a given sum and of the sum for a given digest.
+            // A bijection of the digest for a given sum and of the sum for a given digest.
             mix = (mix ^ sum) * 0x9e3779b1u;
-            mix = mix ^ (mix >> 15u);
         }
     }
     best_sum[channel] = top;

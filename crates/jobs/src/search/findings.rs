@@ -1,10 +1,10 @@
 //! From the results of slices to hits: what the publisher of a search wants to know.
 //!
 //! Results arrive slice by slice and in any order; [`Findings::hits`] can be asked at any time. A strong tone also
-//! lifts every sum whose line crosses it, so a candidate within the reach of a stronger one is not a hit of its own.
-//! While slices are missing, such a shadow may stand until the slice with the tone itself arrives.
+//! lifts every sum whose line crosses it, so a candidate within the reach of a stronger one is not a hit of its own
+//! ([`Candidates::hits`]). While slices are missing, such a shadow may stand until the slice with the tone itself arrives.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use protocol::manifest::{Family, Manifest};
 use serde::{Deserialize, Serialize};
@@ -21,14 +21,89 @@ pub struct Hit {
     pub drift_hz_s: f64,
     /// Signal to noise over all spectra.
     pub snr: f64,
-    /// Channel at the first spectrum.
+    /// Channel of the recording at the first spectrum.
     pub channel: u32,
-    /// Channels from the first spectrum to the last.
+    /// Channels from the first to the last spectrum of the tree ([`super::padded`]).
     pub shift: i32,
-    /// Unit that found it.
+    /// Window of the recording in which it was found; each is a job of its own.
+    pub window: u32,
+    /// Unit of that job.
     pub unit: u32,
     /// Slice of that unit.
     pub slice: u32,
+}
+
+/// Lines above the threshold, at most one per 64 channels, from one or more windows of a recording.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Candidates {
+    reach: u32,
+    all: Vec<Line>,
+}
+
+/// A candidate with its power above the noise, in the unit of the recording: what windows with different noise have in
+/// common. A quiet window would otherwise make the shadow of a line look stronger than the line in a loud one.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Line {
+    power: f64,
+    hit: Hit,
+}
+
+impl Candidates {
+    pub(super) fn new(notes: &Notes, all: Vec<Line>) -> Self {
+        Self { reach: 2 * notes.shape.max_shift, all }
+    }
+
+    /// Takes those of another window in.
+    pub fn join(&mut self, other: Self) {
+        self.reach = self.reach.max(other.reach);
+        self.all.extend(other.all);
+    }
+
+    /// The hits, the strongest first: the candidates within whose reach there is none with more power. The reach is twice the
+    /// largest shift, as far as two lines can be apart that cross. Of equally strong ones the lowest channel counts.
+    pub fn hits(&self) -> Vec<Hit> {
+        let mut all: Vec<&Line> = self.all.iter().collect();
+        all.sort_unstable_by_key(|line| line.hit.channel);
+        let stronger =
+            |a: &Line, b: &Line| a.power.total_cmp(&b.power).then(b.hit.channel.cmp(&a.hit.channel)).is_gt();
+        let near = |a: &Line, b: &Line| a.hit.channel.abs_diff(b.hit.channel) <= self.reach;
+        let mut hits: Vec<Hit> = (0..all.len())
+            .filter(|&i| {
+                let line = all[i];
+                let below = all[..i].iter().rev().take_while(|other| near(line, other));
+                let above = all[i + 1..].iter().take_while(|other| near(line, other));
+                !below.chain(above).any(|other| stronger(other, line))
+            })
+            .map(|i| all[i].hit.clone())
+            .collect();
+        hits.sort_by(|a, b| b.snr.total_cmp(&a.snr).then(a.channel.cmp(&b.channel)));
+        hits
+    }
+}
+
+/// The candidates of one slice that exceed the threshold.
+pub(super) fn strong(notes: &Notes, head: &SliceHead, candidates: &[Candidate], at: (u32, u32)) -> Vec<Line> {
+    let (unit, slice) = at;
+    candidates
+        .iter()
+        .filter(|c| c.sum >= notes.threshold_sum && c.channel < head.valid)
+        .filter_map(|c| {
+            // Both come from a manifest, which may say anything.
+            let channel = head.first_channel.checked_add(c.channel)?;
+            let power = (f64::from(c.sum) - notes.median_sum) / notes.levels_per_power;
+            let hit = Hit {
+                frequency_mhz: notes.frequency_mhz(channel),
+                drift_hz_s: notes.drift_hz_s(c.trial),
+                snr: notes.snr_of(c.sum),
+                channel: notes.first_channel.checked_add(channel)?,
+                shift: notes.shape.total_shift(c.trial),
+                window: notes.window,
+                unit,
+                slice,
+            };
+            Some(Line { power, hit })
+        })
+        .collect()
 }
 
 /// Why a manifest's results cannot be read.
@@ -48,7 +123,7 @@ pub enum NotesError {
 pub struct Findings<'a> {
     manifest: &'a Manifest,
     notes: Notes,
-    slices: BTreeMap<(u32, u32), Vec<(u32, Candidate)>>,
+    slices: BTreeMap<(u32, u32), Vec<Line>>,
 }
 
 impl<'a> Findings<'a> {
@@ -74,11 +149,7 @@ impl<'a> Findings<'a> {
         if head.shape != self.notes.shape {
             return Err(SliceError::Head);
         }
-        let strong = candidates(&head, output)?
-            .into_iter()
-            .filter(|c| c.sum >= self.notes.threshold_sum && c.channel < head.valid)
-            .filter_map(|c| Some((head.first_channel.checked_add(c.channel)?, c)))
-            .collect();
+        let strong = strong(&self.notes, &head, &candidates(&head, output)?, (unit, slice));
         self.slices.insert((unit, slice), strong);
         Ok(())
     }
@@ -93,31 +164,13 @@ impl<'a> Findings<'a> {
         &self.notes
     }
 
+    /// The candidates so far.
+    pub fn candidates(&self) -> Candidates {
+        Candidates::new(&self.notes, self.slices.values().flatten().cloned().collect())
+    }
+
     /// The hits so far, the strongest first.
     pub fn hits(&self) -> Vec<Hit> {
-        let all = self
-            .slices
-            .iter()
-            .flat_map(|(at, strong)| strong.iter().map(move |(channel, c)| (at, channel, c)));
-        let mut all: Vec<_> = all.collect();
-        all.sort_unstable_by_key(|(at, channel, c)| (std::cmp::Reverse(c.sum), **channel, **at));
-        // A line crosses a tone when their channels are no further apart than both can move together.
-        let reach = 2 * self.notes.shape.max_shift;
-        let mut taken = BTreeSet::new();
-        all.into_iter()
-            .filter(|&(_, &channel, _)| {
-                let near = channel.saturating_sub(reach)..=channel.saturating_add(reach);
-                taken.range(near).next().is_none() && taken.insert(channel)
-            })
-            .map(|(&(unit, slice), &channel, c)| Hit {
-                frequency_mhz: self.notes.frequency_mhz(channel),
-                drift_hz_s: self.notes.drift_hz_s(c.trial),
-                snr: self.notes.snr_of(c.sum),
-                channel,
-                shift: self.notes.shape.total_shift(c.trial),
-                unit,
-                slice,
-            })
-            .collect()
+        self.candidates().hits()
     }
 }

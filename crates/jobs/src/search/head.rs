@@ -17,10 +17,10 @@ pub struct SliceHead {
     pub first_channel: u32,
     /// Smallest sum that counts as a hit.
     pub threshold_sum: u32,
-    /// Median of the recording's sums without drift.
+    /// Median of the sums without drift, rounded.
     pub median_sum: u32,
-    /// Spread of these sums: median minus 15.87th percentile, at least 1.
-    pub spread_sum: u32,
+    /// Spread of these sums in 1/256 of a level, at least 1.
+    pub spread_256ths: u32,
     /// Frequency of channel 0 of the tile in mHz.
     pub frequency_millihertz: u64,
     /// Size of a channel in nHz.
@@ -68,7 +68,7 @@ impl SliceHead {
             self.shape.spectra,
             self.threshold_sum,
             self.median_sum,
-            self.spread_sum,
+            self.spread_256ths,
             low(self.frequency_millihertz),
             high(self.frequency_millihertz),
             low(self.channel_nanohertz),
@@ -94,7 +94,7 @@ impl SliceHead {
             first_channel: words[1],
             threshold_sum: words[6],
             median_sum: words[7],
-            spread_sum: words[8],
+            spread_256ths: words[8],
             frequency_millihertz: wide(9),
             channel_nanohertz: wide(11),
             descending: words[13] == 1,
@@ -102,7 +102,7 @@ impl SliceHead {
         };
         let sound = shape.is_valid()
             && head.valid <= shape.tile
-            && head.spread_sum > 0
+            && head.spread_256ths > 0
             && words[13] <= 1
             && head.tsamp_ns > 0
             && words[16] == super::BLOCK;
@@ -120,13 +120,13 @@ impl SliceHead {
     pub fn drift_hz_s(&self, trial: u32) -> f64 {
         let total = f64::from(self.shape.total_shift(trial));
         let total = if self.descending { -total } else { total };
-        let span_ns = f64::from(self.shape.spectra - 1) * self.tsamp_ns as f64;
+        let span_ns = f64::from(self.shape.steps()) * self.tsamp_ns as f64;
         total * self.channel_nanohertz as f64 / span_ns
     }
 
     /// S/N of a sum.
     pub fn snr(&self, sum: u32) -> f64 {
-        (f64::from(sum) - f64::from(self.median_sum)) / f64::from(self.spread_sum)
+        (f64::from(sum) - f64::from(self.median_sum)) * 256.0 / f64::from(self.spread_256ths)
     }
 }
 
@@ -144,7 +144,15 @@ pub(super) fn candidates(head: &SliceHead, output: &[u8]) -> Result<Vec<Candidat
     if output.len() != head.shape.output_bytes() as usize {
         return Err(SliceError::Output);
     }
-    let words: Vec<u32> = crate::words_of(output).collect();
+    candidates_of(head, crate::words_of(output))
+}
+
+/// The candidates of a result's words with their bounds checked.
+pub(super) fn candidates_of(
+    head: &SliceHead,
+    words: impl Iterator<Item = u32>,
+) -> Result<Vec<Candidate>, SliceError> {
+    let words: Vec<u32> = words.collect();
     words
         .chunks_exact(super::BLOCK_WORDS)
         .map(|block| {

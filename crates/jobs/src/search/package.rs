@@ -1,10 +1,12 @@
-//! From a recording to a job: quantise, cut into slices, measure the noise, compute the known answers.
+//! From a recording, or a window of one, to a job: quantise, cut into slices, measure the noise, compute the known
+//! answers.
 //!
 //! Which tile belongs to which slice of which unit is drawn from a seed that only the publisher knows. Neighbouring
 //! tiles share their margins, so a contributor can see that two slices are neighbours; scattered over the job, that
 //! says nothing about which slices of a bundle belong to one unit and which are audits.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use protocol::id::Hash;
 use protocol::manifest::{CheckError, InputRange, SLICES_PER_UNIT, SlicePlan};
@@ -12,11 +14,12 @@ use protocol::units::BaseUnits;
 use serde::{Deserialize, Serialize};
 
 use super::head::{SliceError, SliceHead};
-use super::{MAX_SHIFT, MAX_SPECTRA, Shape, native};
+use super::noise::{Noise, still_sums};
+use super::{MAX_SHIFT, MAX_SPECTRA, MAX_WINDOW_CHANNELS, Shape, native, padded};
 use crate::blob;
 use crate::package::{Package, deal, known_answers, shuffled};
 use crate::quantise::{FlatRecording, Quantiser};
-use crate::recording::Recording;
+use crate::recording::{Head, Recording};
 
 /// How a recording is to be searched.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +38,13 @@ pub struct Options {
     pub order_seed: [u8; 32],
     /// Channels per slice, a multiple of 64; `None` chooses by the size of the recording.
     pub tile: Option<u32>,
+    /// Channels that are searched and measured as one, at most; `None` chooses by the number of spectra. For
+    /// [`super::Windows`] alone.
+    pub window: Option<u32>,
+    /// Fine channels that each coarse channel of the telescope's filterbank was split into. The middle one of each, in
+    /// which its receiver leaves a constant, is replaced by the mean of its neighbours. For [`super::Windows`] alone;
+    /// `None` leaves the recording as it is.
+    pub coarse: Option<u32>,
 }
 
 impl Default for Options {
@@ -48,6 +58,8 @@ impl Default for Options {
             price_per_slice: BaseUnits(1_000_000_000_000_000),
             order_seed: [0; 32],
             tile: None,
+            window: None,
+            coarse: None,
         }
     }
 }
@@ -57,7 +69,7 @@ impl Default for Options {
 pub struct Notes {
     /// What was observed.
     pub source_name: String,
-    /// Frequency of channel 0 in MHz.
+    /// Frequency of channel 0 of the window in MHz.
     pub fch1_mhz: f64,
     /// Step from channel to channel in MHz.
     pub foff_mhz: f64,
@@ -65,7 +77,11 @@ pub struct Notes {
     pub tsamp_s: f64,
     /// Start as modified Julian date.
     pub tstart_mjd: f64,
-    /// Channels of the recording.
+    /// Number of the window.
+    pub window: u32,
+    /// Channel of the recording that is channel 0 of the window.
+    pub first_channel: u32,
+    /// Channels of the window.
     pub channels: u32,
     /// Geometry of a slice.
     pub shape: Shape,
@@ -73,10 +89,10 @@ pub struct Notes {
     pub snr: f64,
     /// Smallest sum that does.
     pub threshold_sum: u32,
-    /// Median of the sums without drift of every 16th channel.
-    pub median_sum: u32,
-    /// That median minus the 15.87th percentile.
-    pub spread_sum: u32,
+    /// Median of the sums without drift.
+    pub median_sum: f64,
+    /// Standard deviation of those between their 5th and their 95th percentile.
+    pub spread_sum: f64,
     /// Power of the median cell, which is level 8192.
     pub median_power: f64,
     /// Levels per unit of power.
@@ -96,19 +112,19 @@ impl Notes {
         serde_json::to_string(self).expect("numbers and one text always have a JSON form")
     }
 
-    /// S/N of a sum: (sum - median) / (median - 15.87th percentile), both of sums without drift.
+    /// S/N of a sum: what it is above the median, in spreads.
     pub fn snr_of(&self, sum: u32) -> f64 {
-        (f64::from(sum) - f64::from(self.median_sum)) / f64::from(self.spread_sum)
+        (f64::from(sum) - self.median_sum) / self.spread_sum
     }
 
     /// Drift of a trial in Hz/s.
     pub fn drift_hz_s(&self, trial: u32) -> f64 {
         let total = f64::from(self.shape.total_shift(trial));
         // Adding zero turns the -0.0 of a falling band into 0.0.
-        total * self.foff_mhz * 1e6 / (f64::from(self.shape.spectra - 1) * self.tsamp_s) + 0.0
+        total * self.foff_mhz * 1e6 / (f64::from(self.shape.steps()) * self.tsamp_s) + 0.0
     }
 
-    /// Frequency of a channel at the first spectrum in MHz.
+    /// Frequency of a channel of the window at the first spectrum in MHz.
     pub fn frequency_mhz(&self, channel: u32) -> f64 {
         self.fch1_mhz + f64::from(channel) * self.foff_mhz
     }
@@ -137,6 +153,9 @@ pub enum PackageError {
     /// The tile is not a multiple of 64 or a slice would pass the largest buffer.
     #[error("slices of {0} channels cannot be used: a multiple of 64, with margins within 128 MiB")]
     Tile(u32),
+    /// The window is no part of a recording that could be searched.
+    #[error("windows of {0} channels cannot be used: 64 to {MAX_WINDOW_CHANNELS}")]
+    Window(u32),
     /// There is nothing to measure a signal by.
     #[error(transparent)]
     Flat(#[from] FlatRecording),
@@ -148,43 +167,101 @@ pub enum PackageError {
     Reference(#[from] SliceError),
 }
 
-/// Packages a recording.
+/// A recording of which some channels are to be searched. The others are neighbours into which lines lead.
+#[derive(Debug, Clone)]
+pub(super) struct Part<'a> {
+    pub(super) recording: &'a Recording,
+    /// The channels to be searched, in `recording`.
+    pub(super) own: Range<u32>,
+    /// Where channel 0 of `recording` is in the whole recording.
+    pub(super) offset: u32,
+    /// Number of the part.
+    pub(super) window: u32,
+}
+
+/// A part in levels, with its noise.
+#[derive(Debug)]
+pub(super) struct Quantised {
+    pub(super) notes: Notes,
+    levels: Vec<u16>,
+    width: u32,
+    before: u32,
+}
+
+impl Quantised {
+    pub(super) fn new(part: &Part<'_>, options: &Options, shape: Shape) -> Result<Self, PackageError> {
+        let head = part.recording.head();
+        let width = head.channels;
+        let quantiser = Quantiser::fit(part.recording.samples())?;
+        let levels = quantiser.levels(part.recording.samples());
+        let own = part.own.start as usize..part.own.end as usize;
+        let noise = Noise::measure(&mut still_sums(&levels, width as usize, own))?;
+        if !(options.snr > 0.0 && options.snr <= 1e6) {
+            return Err(PackageError::Threshold(options.snr));
+        }
+        // Exceeds the threshold exactly when it is larger than the product; saturates where no sum can.
+        let threshold_sum = (noise.median + options.snr * noise.spread).floor() as u32;
+        let notes = Notes {
+            source_name: head.source_name.clone(),
+            fch1_mhz: head.fch1_mhz + f64::from(part.own.start) * head.foff_mhz,
+            foff_mhz: head.foff_mhz,
+            tsamp_s: head.tsamp_s,
+            tstart_mjd: head.tstart_mjd,
+            window: part.window,
+            first_channel: part.offset + part.own.start,
+            channels: part.own.end - part.own.start,
+            shape,
+            snr: options.snr,
+            threshold_sum: threshold_sum.saturating_add(1),
+            median_sum: noise.median,
+            spread_sum: noise.spread,
+            median_power: quantiser.median(),
+            levels_per_power: quantiser.steps_per_power(),
+        };
+        Ok(Self { notes, levels, width, before: part.own.start })
+    }
+
+    /// The levels of a tile with its margins, spectrum after spectrum. Beyond the band its edge channel is repeated, as
+    /// if every line that leaves the band went on along its edge.
+    pub(super) fn tile(&self, first_channel: u32) -> Vec<u16> {
+        let (width, shape) = (i64::from(self.width), self.notes.shape);
+        let start = i64::from(self.before) + i64::from(first_channel) - i64::from(shape.margin);
+        let end = start + i64::from(shape.width());
+        let inside = start.clamp(0, width) as usize..end.clamp(0, width) as usize;
+        let before = (0_i64.saturating_sub(start)).clamp(0, end - start) as usize;
+        let mut tile = Vec::with_capacity((shape.width() * shape.spectra) as usize);
+        for spectrum in self.levels.chunks_exact(self.width as usize) {
+            let until = tile.len() + shape.width() as usize;
+            tile.resize(tile.len() + before, spectrum[0]);
+            tile.extend_from_slice(&spectrum[inside.clone()]);
+            tile.resize(until, spectrum[spectrum.len() - 1]);
+        }
+        tile
+    }
+}
+
+/// Packages a recording that is in memory, as one window.
 ///
 /// # Errors
 /// [`PackageError`].
 pub fn package(recording: &Recording, options: &Options) -> Result<Package, PackageError> {
-    let head = recording.head();
-    let shape = shape(recording, options)?;
-    let quantiser = Quantiser::fit(recording.samples())?;
-    let levels: Vec<u16> = recording.samples().iter().map(|&x| quantiser.level(x)).collect();
-    let (median_sum, spread_sum) = noise(&levels, head.channels as usize)?;
-    if !(options.snr > 0.0 && options.snr <= 1e6) {
-        return Err(PackageError::Threshold(options.snr));
-    }
-    // Exceeds the threshold exactly when it is larger than the product; saturates where no sum can.
-    let threshold_sum = (f64::from(median_sum) + options.snr * f64::from(spread_sum)).floor() as u32;
-    let notes = Notes {
-        source_name: head.source_name.clone(),
-        fch1_mhz: head.fch1_mhz,
-        foff_mhz: head.foff_mhz,
-        tsamp_s: head.tsamp_s,
-        tstart_mjd: head.tstart_mjd,
-        channels: head.channels,
-        shape,
-        snr: options.snr,
-        threshold_sum: threshold_sum.saturating_add(1),
-        median_sum,
-        spread_sum,
-        median_power: quantiser.median(),
-        levels_per_power: quantiser.steps_per_power(),
-    };
+    let own = 0..recording.head().channels;
+    package_part(&Part { recording, own, offset: 0, window: 0 }, options)
+}
 
-    let tiles = head.channels.div_ceil(shape.tile).next_multiple_of(SLICES_PER_UNIT as u32);
+pub(super) fn package_part(part: &Part<'_>, options: &Options) -> Result<Package, PackageError> {
+    let own = part.own.end - part.own.start;
+    let shape = shape(part.recording.head(), part.recording.spectra(), own, options)?;
+    let quantised = Quantised::new(part, options, shape)?;
+    let notes = &quantised.notes;
+
+    let tiles = own.div_ceil(shape.tile).next_multiple_of(SLICES_PER_UNIT as u32);
     let mut blobs: BTreeMap<Hash, Vec<u8>> = BTreeMap::new();
     let mut slices = Vec::with_capacity(tiles as usize);
     for tile in shuffled(tiles, &options.order_seed) {
-        let slice_head = slice_head(&notes, tile);
-        let (hash, bytes) = blob(cut(&levels, head.channels, &slice_head));
+        let slice_head = slice_head(notes, tile);
+        let levels = quantised.tile(slice_head.first_channel);
+        let (hash, bytes) = blob(levels.iter().flat_map(|level| level.to_le_bytes()).collect());
         let whole = InputRange { blob: hash, offset_bytes: 0, bytes: shape.input_bytes() };
         blobs.insert(hash, bytes);
         slices.push(SlicePlan { inputs: vec![whole], params: slice_head.to_words() });
@@ -209,44 +286,40 @@ pub fn package(recording: &Recording, options: &Options) -> Result<Package, Pack
     Ok(package)
 }
 
-fn shape(recording: &Recording, options: &Options) -> Result<Shape, PackageError> {
-    let head = recording.head();
-    let spectra = recording.spectra();
+/// Channels that the largest drift moves over all spectra of the tree, to the nearest trial.
+pub(super) fn max_shift(head: &Head, spectra: u32, options: &Options) -> Result<u32, PackageError> {
     if !(2..=MAX_SPECTRA).contains(&spectra) {
         return Err(PackageError::Spectra(spectra));
     }
     let max_drift_hz_s = options.max_drift_hz_s;
-    let channels = max_drift_hz_s * f64::from(spectra - 1) * head.tsamp_s / (head.foff_mhz.abs() * 1e6);
+    let span_s = f64::from(padded(spectra) - 1) * head.tsamp_s;
+    let channels = max_drift_hz_s * span_s / (head.foff_mhz.abs() * 1e6);
     if !(max_drift_hz_s > 0.0 && channels <= f64::from(MAX_SHIFT)) {
         return Err(PackageError::Drift { max_drift_hz_s, channels });
     }
-    let max_shift = (channels.round() as u32).max(1);
+    Ok((channels.round() as u32).max(1))
+}
+
+/// The shape of the slices of `channels` channels.
+pub(super) fn shape(
+    head: &Head,
+    spectra: u32,
+    channels: u32,
+    options: &Options,
+) -> Result<Shape, PackageError> {
+    let max_shift = max_shift(head, spectra, options)?;
     let slices = SLICES_PER_UNIT as u32;
     let tile = options.tile.unwrap_or_else(|| {
         // 512 channels keep a slice below 50 ms even on a processor. A short recording still fills one unit, a long
         // one is cut into at most 32 units, so that margins are not most of what is sent.
-        let one_unit = head.channels.div_ceil(slices).next_power_of_two();
-        let many_units = head.channels.div_ceil(32 * slices).next_power_of_two();
+        let one_unit = channels.div_ceil(slices).next_power_of_two();
+        let many_units = channels.div_ceil(32 * slices).next_power_of_two();
         one_unit.min(512).max(many_units).max(super::BLOCK)
     });
     Shape::new(tile, max_shift, spectra).ok_or(PackageError::Tile(tile))
 }
 
-/// Median of the sums without drift, and median minus 15.87th percentile: one deviation of Gaussian noise.
-fn noise(levels: &[u16], channels: usize) -> Result<(u32, u32), FlatRecording> {
-    // Every 16th channel; of a short recording more, so that at least some hundred tell.
-    let step = (channels / 128).clamp(1, 16);
-    let mut sums: Vec<u32> = (0..channels)
-        .step_by(step)
-        .map(|channel| levels[channel..].iter().step_by(channels).map(|&level| u32::from(level)).sum())
-        .collect();
-    sums.sort_unstable();
-    let at = |per_myriad: usize| sums[(sums.len() - 1) * per_myriad / 10_000];
-    let (median, low) = (at(5000), at(1587));
-    if median == low { Err(FlatRecording) } else { Ok((median, median - low)) }
-}
-
-fn slice_head(notes: &Notes, tile: u32) -> SliceHead {
+pub(super) fn slice_head(notes: &Notes, tile: u32) -> SliceHead {
     let first_channel = tile * notes.shape.tile;
     let millihertz = notes.frequency_mhz(first_channel) * 1e9;
     SliceHead {
@@ -254,26 +327,13 @@ fn slice_head(notes: &Notes, tile: u32) -> SliceHead {
         valid: notes.channels.saturating_sub(first_channel).min(notes.shape.tile),
         first_channel,
         threshold_sum: notes.threshold_sum,
-        median_sum: notes.median_sum,
-        spread_sum: notes.spread_sum,
+        median_sum: notes.median_sum.round() as u32,
+        // A cast from float saturates, here where no real noise comes to.
+        spread_256ths: ((notes.spread_sum * 256.0).round() as u32).max(1),
         // A cast from float saturates, so a band that passes zero stays there.
         frequency_millihertz: millihertz.round() as u64,
         channel_nanohertz: (notes.foff_mhz.abs() * 1e15).round() as u64,
         descending: notes.foff_mhz < 0.0,
         tsamp_ns: (notes.tsamp_s * 1e9).round() as u64,
     }
-}
-
-/// The levels of a tile with its margins. Beyond the band its edge channel is repeated, as if every line that leaves
-/// the band went on along its edge.
-fn cut(levels: &[u16], channels: u32, head: &SliceHead) -> Vec<u8> {
-    let start = i64::from(head.first_channel) - i64::from(head.shape.margin);
-    let mut bytes = Vec::with_capacity(head.shape.input_bytes() as usize);
-    for spectrum in levels.chunks_exact(channels as usize) {
-        for column in 0..i64::from(head.shape.width()) {
-            let channel = (start + column).clamp(0, i64::from(channels) - 1);
-            bytes.extend_from_slice(&spectrum[channel as usize].to_le_bytes());
-        }
-    }
-    bytes
 }

@@ -5,9 +5,9 @@
 @group(0) @binding(0) var<uniform> piece: vec4<u32>;
 // Word 0: channels of the tile that lie inside the recording. The other words are for people.
 @group(0) @binding(1) var<storage, read> head: array<u32>;
-@group(0) @binding(2) var<storage, read_write> best_sum: array<u32>;
-@group(0) @binding(3) var<storage, read_write> best_trial: array<u32>;
-@group(0) @binding(4) var<storage, read_write> digest: array<u32>;
+@group(0) @binding(2) var<storage, read> best_sum: array<u32>;
+@group(0) @binding(3) var<storage, read> best_trial: array<u32>;
+@group(0) @binding(4) var<storage, read> digest: array<u32>;
 // Per block: sum, trial, channel in the tile, digest.
 @group(0) @binding(5) var<storage, read_write> candidates: array<u32>;
 
@@ -19,7 +19,7 @@ fn pick(@builtin(workgroup_id) group: vec3<u32>) {
     var top_trial = 0u;
     var top_channel = block * 64u;
     var mix = block;
-    for (var i = 0u; i < 64u; i = i + 1u) {
+    for (var i = 0u; i < 64u; i += 1u) {
         let channel = block * 64u + i;
         let sum = best_sum[channel];
         if (channel < valid && sum > top) {

@@ -6,7 +6,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::head::{Candidate, SliceError, SliceHead, candidates};
-use super::shift;
 use crate::quantise::{BASE, STEPS_PER_SPREAD};
 
 /// Most columns of a picture.
@@ -72,8 +71,8 @@ pub fn picture(input: &[u8], params: &[u32], output: Option<&[u8]>) -> Result<Pi
     let (first, span) = match found.first() {
         Some(best) => {
             let span = MAX_COLUMNS.min(shape.width());
-            let centre =
-                i64::from(shape.margin + best.channel) + i64::from(shape.total_shift(best.trial)) / 2;
+            let centre = i64::from(shape.margin + best.channel)
+                + i64::from(shape.shift(best.trial, shape.spectra / 2));
             let last_start = i64::from(shape.width() - span);
             ((centre - i64::from(span / 2)).clamp(0, last_start) as u32, span)
         }
@@ -101,7 +100,7 @@ pub fn picture(input: &[u8], params: &[u32], output: Option<&[u8]>) -> Result<Pi
         .iter()
         .map(|c| Mark {
             first_column: column_of(f64::from(c.channel)),
-            last_column: column_of(f64::from(c.channel) + f64::from(shape.total_shift(c.trial))),
+            last_column: column_of(f64::from(c.channel) + f64::from(shape.shift(c.trial, shape.spectra - 1))),
             frequency_hz: head.frequency_hz(c.channel.into()),
             drift_hz_s: head.drift_hz_s(c.trial) + 0.0,
             snr: head.snr(c.sum),
@@ -140,11 +139,10 @@ fn lines(head: &SliceHead, input: &[u8], mut all: Vec<Candidate>) -> Vec<Candida
 /// Whether at least half of the spectra hold half of the mean excess of the sum or more.
 fn is_line(head: &SliceHead, input: &[u8], candidate: &Candidate) -> bool {
     let shape = head.shape;
-    let total = shape.total_shift(candidate.trial);
     let excess = i64::from(candidate.sum) - i64::from(head.median_sum);
     let least = i64::from(BASE) + excess / (2 * i64::from(shape.spectra));
     let bright = (0..shape.spectra).filter(|&spectrum| {
-        let column = (shape.margin + candidate.channel) as i32 + shift(total, spectrum, shape.spectra);
+        let column = (shape.margin + candidate.channel) as i32 + shape.shift(candidate.trial, spectrum);
         i64::from(level(input, shape.width(), spectrum, column as u32)) >= least
     });
     2 * bright.count() as u32 >= shape.spectra
@@ -159,10 +157,10 @@ fn level(input: &[u8], width: u32, spectrum: u32, column: u32) -> u16 {
 /// Brightness from the quiet fifth of the cells to the strongest one, but over 8 to 32 spreads of a cell: noise alone
 /// stays dim, and a carrier does not put everything else into the dark.
 fn brighten(cells: &[u16]) -> Vec<u8> {
-    let mut sorted = cells.to_vec();
-    sorted.sort_unstable();
-    let low = f64::from(sorted[sorted.len() / 5]);
-    let high = f64::from(sorted[sorted.len() - 1]);
+    let mut order = cells.to_vec();
+    let fifth = order.len() / 5;
+    let low = f64::from(*order.select_nth_unstable(fifth).1);
+    let high = f64::from(cells.iter().copied().max().unwrap_or(0));
     let range = (high - low).clamp(8.0 * STEPS_PER_SPREAD, 32.0 * STEPS_PER_SPREAD);
     // A cast from float saturates at both ends.
     cells.iter().map(|&cell| ((f64::from(cell) - low) * 255.0 / range) as u8).collect()
@@ -181,7 +179,7 @@ mod tests {
             first_channel: 512,
             threshold_sum: 10,
             median_sum: 5,
-            spread_sum: 1,
+            spread_256ths: 256,
             frequency_millihertz: 8_419_000_000_000,
             channel_nanohertz: 2_793_967_700,
             descending: true,

@@ -157,6 +157,12 @@ impl Watch {
     }
 }
 
+/// Nanoseconds that the threads of a process that are there have spent on a processor.
+pub(crate) fn processor_nanos(pid: u32) -> std::io::Result<u64> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"))?;
+    Ok(tasks.flatten().filter_map(|task| thread(&task.path())).map(|(_, (nanos, _))| nanos).sum())
+}
+
 fn thread(task: &Path) -> Option<(String, Counters)> {
     let read = |name: &str| std::fs::read_to_string(task.join(name)).ok();
     let status = read("status")?;

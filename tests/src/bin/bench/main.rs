@@ -26,6 +26,8 @@ fn main() -> ExitCode {
     let name = std::env::args().nth(1).unwrap_or_default();
     let outcome = match name.as_str() {
         "search" => search::measure(),
+        // A part of `search`, as a process of its own.
+        "search-natively" => search::natively(&std::env::args().nth(2).unwrap_or_default()),
         "yield" => yields::measure(),
         "slicing" => slicing::measure(),
         "footprint" => footprint::measure(),

@@ -23,7 +23,7 @@ use coordinator::publishing::{LocalRunError, PublishError};
 use coordinator::treasury::{NetRpc, Terms, TermsError};
 use jobs::local::LocalError;
 use jobs::recording::ReadRecordingError;
-use jobs::search::PackageError;
+use jobs::search::{PackageError, WindowError};
 use jobs::synthetic::Synthetic;
 use network::{MemoryJournal, Net};
 use sandbox::{LocateError, SpawnError};
@@ -121,6 +121,16 @@ enum Trouble {
     Blocks(#[from] jobs::product::BlocksError),
     #[error("the product is wrong: its check fails")]
     WrongProduct,
+    #[error(
+        "this recording takes {0} jobs, one per window, and a folder holds one; submit them with publish search"
+    )]
+    ManyJobs(usize),
+    #[error("search a window of {path}")]
+    Window {
+        path: PathBuf,
+        #[source]
+        source: WindowError,
+    },
     #[error(transparent)]
     File(#[from] files::FileError),
     #[error("{0} is not an amount of tokens")]
@@ -216,6 +226,8 @@ impl Trouble {
             | Self::Product(_)
             | Self::Large { .. }
             | Self::Picture { .. }
+            | Self::Window { .. }
+            | Self::ManyJobs(_)
             | Self::File(_)
             | Self::Budget(_)
             | Self::Missing(_)

@@ -8,7 +8,9 @@ use coordinator::JobProgress;
 use coordinator::files;
 use coordinator::publishing::{self, Publisher};
 use jobs::package::{Package, SignedPackage};
+use jobs::search::Candidates;
 use network::{MemoryJournal, Net};
+use protocol::profile::Profile;
 use protocol::units::BaseUnits;
 use sandbox::Spawn;
 
@@ -44,7 +46,7 @@ pub(super) struct Order {
     budget: Option<String>,
     /// Wait until the job is done and fetch the results.
     #[arg(long)]
-    wait: bool,
+    pub(super) wait: bool,
     /// Print JSON on standard output.
     #[arg(long)]
     pub(super) json: bool,
@@ -62,10 +64,18 @@ pub(super) struct Order {
     adapter: String,
 }
 
-/// A job that was paid for and is done.
-pub(super) struct Paid {
+/// Whoever pays a network for jobs: the way to its coordinator, and the money.
+pub(super) struct Customer {
     runtime: tokio::runtime::Runtime,
     publisher: Publisher,
+    profile: Profile,
+    budget: BaseUnits,
+    json: bool,
+}
+
+/// A job that was paid for and is done.
+pub(super) struct Paid {
+    customer: Customer,
     pub(super) signed: SignedPackage,
     pub(super) progress: JobProgress,
 }
@@ -108,9 +118,8 @@ impl Order {
         Ok(spawn)
     }
 
-    /// Prices a package, uploads and submits it. Waits for the results if that was asked for; otherwise prints the job and
-    /// gives `None`.
-    pub(super) fn pay(&self, package: &mut Package) -> Result<Option<Paid>, Trouble> {
+    /// Prepares to pay: reads profile, key and budget, and finds the coordinator among those of the profile.
+    pub(super) fn customer(&self) -> Result<Customer, Trouble> {
         let now = coordinator::system_clock()();
         let profile = self.profile.as_ref().ok_or(Trouble::Missing("profile"))?;
         let (network, profile) = files::read_profile(profile, now)?;
@@ -133,48 +142,67 @@ impl Order {
                 (None, [only]) => only.id,
                 (None, _) => return Err(Trouble::NoCoordinator(url)),
             };
-        publishing::price(package, budget, &profile)?;
-
         let net = Net::with_system_clock(Arc::new(MemoryJournal::keeping(1024)));
         let publisher = Publisher::new(net, &url, network, coordinator, key);
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Trouble::Machinery)?;
-        let (signed, progress) = runtime.block_on(async {
-            let uploaded = |done, all| eprintln!("uploaded {done} of {all} files");
-            let signed = publisher.submit(package, uploaded).await?;
-            let (job, units) = (signed.job, package.units.len());
-            eprintln!("job {job}: {units} units at {} base units a slice", package.price_per_slice);
-            if !self.wait {
-                return Ok((signed, None));
-            }
-            let progress = publisher
-                .wait(&job, |p| {
-                    eprintln!(
-                        "{}: {} of {} slices accepted, {} audits",
-                        p.state, p.accepted, p.slices, p.audits
-                    )
-                })
-                .await?;
-            Ok::<_, Trouble>((signed, Some(progress)))
-        })?;
-        let Some(progress) = progress else {
-            if self.json {
-                println!("{}", serde_json::json!({ "job": signed.job.to_string(), "state": "submitted" }));
-            } else {
-                println!("{}", signed.job);
-            }
+        Ok(Customer { runtime, publisher, profile, budget, json: self.json })
+    }
+
+    /// Prices a package, uploads and submits it. Waits for the results if that was asked for; otherwise prints the job and
+    /// gives `None`.
+    pub(super) fn pay(&self, package: &mut Package) -> Result<Option<Paid>, Trouble> {
+        let customer = self.customer()?;
+        package.price_per_slice = customer.price_of_slice(package.units.len())?;
+        let signed = customer.submit("", package)?;
+        if !self.wait {
+            customer.say_submitted(&signed);
             return Ok(None);
-        };
-        Ok(Some(Paid { runtime, publisher, signed, progress }))
+        }
+        let progress = customer.wait("", &signed)?;
+        Ok(Some(Paid { customer, signed, progress }))
+    }
+}
+
+impl Customer {
+    /// What a slice may pay, so that all `units` together stay within the budget.
+    pub(super) fn price_of_slice(&self, units: usize) -> Result<BaseUnits, Trouble> {
+        Ok(publishing::price_of_slice(units, self.budget, &self.profile)?)
+    }
+
+    /// Uploads and submits a package. `place` stands before each line about it.
+    pub(super) fn submit(&self, place: &str, package: &Package) -> Result<SignedPackage, Trouble> {
+        let uploaded = |done, all| eprintln!("{place}uploaded {done} of {all} files");
+        let signed = self.runtime.block_on(self.publisher.submit(package, uploaded))?;
+        let (units, price) = (package.units.len(), package.price_per_slice);
+        eprintln!("{place}job {}: {units} units at {price} base units a slice", signed.job);
+        Ok(signed)
+    }
+
+    /// Prints a job that nobody waits for.
+    pub(super) fn say_submitted(&self, signed: &SignedPackage) {
+        if self.json {
+            println!("{}", serde_json::json!({ "job": signed.job.to_string(), "state": "submitted" }));
+        } else {
+            println!("{}", signed.job);
+        }
+    }
+
+    /// Waits until a job is done.
+    pub(super) fn wait(&self, place: &str, signed: &SignedPackage) -> Result<JobProgress, Trouble> {
+        Ok(self.runtime.block_on(self.publisher.wait(&signed.job, |p| {
+            let (accepted, slices, audits) = (p.accepted, p.slices, p.audits);
+            eprintln!("{place}{}: {accepted} of {slices} slices accepted, {audits} audits", p.state);
+        }))?)
+    }
+
+    /// What the results of a search that is done have found.
+    pub(super) fn candidates(&self, signed: &SignedPackage) -> Result<Candidates, Trouble> {
+        Ok(self.runtime.block_on(self.publisher.candidates(signed))?)
     }
 }
 
 impl Paid {
-    /// The hits of a search, the strongest first.
-    pub(super) fn hits(&self) -> Result<Vec<jobs::search::Hit>, Trouble> {
-        Ok(self.runtime.block_on(self.publisher.hits(&self.signed))?)
-    }
-
     /// Hands every result to `take` with its unit and slice.
     pub(super) fn results<T>(
         &self,
@@ -183,8 +211,9 @@ impl Paid {
     where
         Trouble: From<T>,
     {
+        let Customer { runtime, publisher, .. } = &self.customer;
         for unit in 0..self.signed.manifest.message().units.len() as u32 {
-            let outputs = self.runtime.block_on(self.publisher.outputs(&self.signed.job, unit))?;
+            let outputs = runtime.block_on(publisher.outputs(&self.signed.job, unit))?;
             for (slice, output) in outputs {
                 take(unit, slice, &output)?;
             }

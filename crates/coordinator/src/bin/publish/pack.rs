@@ -75,7 +75,11 @@ pub(super) fn pack(arguments: &PackArguments) -> Result<(), Trouble> {
             let mut options = jobs::search::Options::default();
             parcel.name(&mut options.title, &mut options.purpose);
             options.order_seed = parcel.order_seed()?;
-            parcel.wrap(subject.package(options)?)
+            let mut packages = subject.packages(options)?;
+            match (packages.len(), packages.next()) {
+                (1, Some(package)) => parcel.wrap(package?),
+                (windows, _) => Err(Trouble::ManyJobs(windows)),
+            }
         }
     }
 }
