@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
+use protocol::id::PublisherId;
 use protocol::profile::{ChainProfile, Coordinator, Parameters, Profile};
 use protocol::sign::Key;
 use protocol::units::{BaseUnits, UnixMillis};
@@ -62,6 +63,39 @@ fn a_recording_that_is_missing_truncated_or_none_is_told_apart() {
     check(&search(), 2, "ends inside");
 }
 
+/// A signed profile of a network with the coordinator of seed 1 and these publishers.
+fn write_profile(path: &Path, expires_at: UnixMillis, publishers: &[(&str, PublisherId)]) {
+    let root = Key::from_seed(&Zeroizing::new([3; 32]));
+    let network = protocol::id::NetworkId::of_root_key(&root.public());
+    let coordinator = Key::from_seed(&Zeroizing::new([1; 32])).coordinator();
+    let profile = Profile {
+        name: "test".into(),
+        counter: 1,
+        expires_at,
+        coordinators: vec![Coordinator { id: coordinator, url: String::new() }],
+        chain: ChainProfile {
+            chain_id: 1,
+            rpc: Vec::new(),
+            token: String::new(),
+            token_symbol: String::new(),
+            token_decimals: 18,
+            distributor: String::new(),
+        },
+        publishers: publishers.iter().map(|&(name, id)| (name.to_owned(), id)).collect(),
+        parameters: Parameters {
+            maturity_millis: 1,
+            epoch_millis: 1,
+            lease_millis: 1,
+            audits_per_unit: [1; 3],
+            trusted_permille: 1,
+            fee_permille: 1,
+            withdrawal_fee: BaseUnits(1),
+        },
+        local: true,
+    };
+    std::fs::write(path, root.sign(&network, profile).envelope().to_bytes()).expect("writable");
+}
+
 #[test]
 fn a_port_in_use_a_strange_key_and_an_expired_profile_are_named() {
     let folder = tempfile::tempdir().expect("a temporary directory");
@@ -69,36 +103,7 @@ fn a_port_in_use_a_strange_key_and_an_expired_profile_are_named() {
     let seed = Zeroizing::new([1; 32]);
     coordinator::files::write_secret(&file("key"), &seed).expect("writable");
     coordinator::files::write_secret(&file("strange"), &Zeroizing::new([2; 32])).expect("writable");
-    let root = Key::from_seed(&Zeroizing::new([3; 32]));
-    let network = protocol::id::NetworkId::of_root_key(&root.public());
-    let write = |name: &str, expires_at| {
-        let profile = Profile {
-            name: "test".into(),
-            counter: 1,
-            expires_at,
-            coordinators: vec![Coordinator { id: Key::from_seed(&seed).coordinator(), url: String::new() }],
-            chain: ChainProfile {
-                chain_id: 1,
-                rpc: Vec::new(),
-                token: String::new(),
-                token_symbol: String::new(),
-                token_decimals: 18,
-                distributor: String::new(),
-            },
-            publishers: std::collections::BTreeMap::new(),
-            parameters: Parameters {
-                maturity_millis: 1,
-                epoch_millis: 1,
-                lease_millis: 1,
-                audits_per_unit: [1; 3],
-                trusted_permille: 1,
-                fee_permille: 1,
-                withdrawal_fee: BaseUnits(1),
-            },
-            local: true,
-        };
-        std::fs::write(file(name), root.sign(&network, profile).envelope().to_bytes()).expect("writable");
-    };
+    let write = |name: &str, expires_at| write_profile(&file(name), expires_at, &[]);
     write("profile", UnixMillis(u64::MAX / 2));
     write("expired", UnixMillis(1));
     let taken = Arc::new(std::net::TcpListener::bind("127.0.0.1:0").expect("a port"));
@@ -145,4 +150,99 @@ fn pictures_and_matrices_that_cannot_be_cut_are_refused_before_anything_runs() {
     check(&product(&["--block", "8"]), 2, "multiples of 16");
     check(&product(&["--rows", "128"]), 2, "multiple of 64");
     check(&product(&["--rows", "65536", "--columns", "65536"]), 2, "too large");
+}
+
+/// The worker program; `None`, and a line that says so, where it has not been built.
+fn worker() -> Option<std::path::PathBuf> {
+    match sandbox::find_worker() {
+        Ok(path) => Some(path),
+        Err(error) => {
+            println!("left out: {error}");
+            None
+        }
+    }
+}
+
+fn printed(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_packed_search_is_checked_and_every_break_of_it_is_named() {
+    let Some(worker) = worker() else { return };
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let file = |name: &str| place.path().join(name);
+    coordinator::files::write_secret(&file("key"), &Zeroizing::new([2; 32])).expect("writable");
+    let publisher = Key::from_seed(&Zeroizing::new([2; 32])).publisher();
+    write_profile(&file("profile"), UnixMillis(u64::MAX / 2), &[("us", publisher)]);
+    write_profile(&file("strangers"), UnixMillis(u64::MAX / 2), &[]);
+    let recording = jobs::synthetic::Synthetic { channels: 4096, ..Default::default() }.generate().0;
+    recording.save(&file("a.fil")).expect("writable");
+    let (fil, job, key, profile) = (file("a.fil"), file("job"), file("key"), file("profile"));
+    let pack = ["pack", "search", text(&fil), text(&job), "--key", text(&key), "--profile", text(&profile)];
+    let packed = publish(&pack);
+    check(&packed, 0, "");
+    check(&publish(&pack), 2, "exists already");
+
+    let look = |more: &[&str]| publish(&[&["check", text(&job), "--worker", text(&worker)], more].concat());
+    let report = look(&["--profile", text(&profile)]);
+    check(&report, 0, "");
+    for line in [
+        "title      Signal search",
+        "validator  bitwise",
+        "loops      at most 32768",
+        printed(&packed).trim(),
+    ] {
+        assert!(printed(&report).contains(line), "{line}: {}", printed(&report));
+    }
+    let json: serde_json::Value =
+        serde_json::from_slice(&look(&["--json"]).stdout).expect("one object of JSON");
+    assert_eq!((&json["ok"], &json["slices"]), (&true.into(), &64.into()), "{json}");
+    let strangers = file("strangers");
+    let stranger = look(&["--profile", text(&strangers)]);
+    check(&stranger, 2, "cannot be submitted: 1 problem");
+    assert!(printed(&stranger).starts_with("manifest: the network does not let the publisher"));
+
+    std::fs::write(job.join("notes.txt"), "x").expect("writable");
+    std::fs::write(job.join("network"), "x").expect("writable");
+    let broken = look(&["--json"]);
+    check(&broken, 2, "1 problem");
+    let json: serde_json::Value = serde_json::from_slice(&broken.stdout).expect("one object of JSON");
+    assert_eq!(json["problems"][0]["file"], "network", "{json}");
+}
+
+#[test]
+fn a_kernel_is_checked_while_it_is_written() {
+    let Some(worker) = worker() else { return };
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let path = place.path().join("kernel.wgsl");
+    let look = |source: &str, more: &[&str]| {
+        std::fs::write(&path, source).expect("writable");
+        publish(&[&["check", text(&path), "--worker", text(&worker)], more].concat())
+    };
+    let kernel = |body: &str| {
+        format!(
+            "@group(0) @binding(1) var<storage, read_write> words: array<u32>;\n\
+             @compute @workgroup_size(64)\nfn any(@builtin(local_invocation_index) lane: u32) {{\n    {body}\n}}\n"
+        )
+    };
+    let good = look(&kernel("words[lane] = lane;"), &[]);
+    check(&good, 0, "");
+    assert!(printed(&good).contains("nothing is wrong"), "{}", printed(&good));
+    let bad = look(&kernel("for (var i = 0u; i < words[0]; i++) { words[lane] += i; }"), &[]);
+    check(&bad, 2, "1 problem");
+    let expected = format!(
+        "{}: line 4, column 5: the bound of this loop is known only when it runs; clamp it with a constant, like i < \
+         min(n, 1000u)\n      for (var i = 0u; i < words[0]; i++) {{ words[lane] += i; }}\n      ^\n",
+        path.display()
+    );
+    assert_eq!(printed(&bad), expected);
+    let floats = kernel("words[lane] = u32(f32(lane) * 1.5);");
+    check(&look(&floats, &[]), 2, "1 problem");
+    check(&look(&floats, &["--tolerance"]), 0, "");
+    check(&look(&"a".repeat(70_000), &[]), 2, "too long");
+    let json = look(&kernel("loop { }"), &["--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("one object of JSON");
+    assert_eq!(json["ok"], false, "{json}");
+    assert!(json["problems"][0]["problem"].as_str().is_some_and(|text| text.starts_with("line 4, column 5")));
 }
