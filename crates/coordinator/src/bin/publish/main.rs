@@ -34,6 +34,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Search a SIGPROC filterbank recording (.fil) for narrow signals of changing frequency.
+    #[command(long_about = search::ABOUT, after_long_help = search::AFTER)]
     Search(Box<search::SearchArguments>),
     /// Pay tokens in for work to come, from the publisher's account on the chain. Prints one line of JSON.
     Deposit(DepositArguments),
