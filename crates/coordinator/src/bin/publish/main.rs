@@ -40,6 +40,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Search a SIGPROC filterbank recording (.fil) for narrow signals of changing frequency.
+    #[command(long_about = search::ABOUT, after_long_help = search::AFTER)]
     Search(Box<search::SearchArguments>),
     /// Draw a picture of a room of glass, silver and clay.
     #[command(long_about = rendering::ABOUT, after_long_help = help(rendering::EXAMPLES))]

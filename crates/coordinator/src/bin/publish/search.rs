@@ -12,7 +12,8 @@ use jobs::search::{Candidates, Hit, Options, WindowError, Windows};
 use crate::Trouble;
 use crate::order::{Order, say_ready};
 
-const ABOUT: &str = "\
+/// What `--help` says first.
+pub(super) const ABOUT: &str = "\
 Search a SIGPROC filterbank recording (.fil) for narrow signals of changing frequency.
 
 A transmitter that moves against the telescope draws a slanted line through the spectra of a recording. For every
@@ -29,7 +30,8 @@ The recording may be larger than memory: it is read in windows of at most 1,048,
 a line can lead, so that none is lost or found twice at a seam. On a network each window is a job of its own, and the
 budget is shared among them by their work.";
 
-const AFTER: &str = "\
+/// What `--help` says after the options.
+pub(super) const AFTER: &str = "\
 Units:
   Frequencies are MHz at the first spectrum, drift rates Hz per second (negative: falling), S/N has no unit, budgets are
   whole tokens with a decimal point. Channels are counted from 0 in the order of the file.
@@ -61,7 +63,6 @@ Examples:
       --key publisher.key --budget 12.5 --wait";
 
 #[derive(Debug, Args)]
-#[command(long_about = ABOUT, after_long_help = AFTER)]
 pub(super) struct SearchArguments {
     #[command(flatten)]
     subject: Subject,
