@@ -50,7 +50,7 @@ pub const PURPOSES: [PurposeEntry; 9] = [
         purpose: Purpose::Coordinator,
         code: "coordinator",
         receiver: "a coordinator of the network that you joined",
-        sends: "the device's public key, name and driver of the graphics card, which leases it holds and hashes of finished slices",
+        sends: "the device's public key, name and driver of the graphics card, how test kernels came out on it, which leases it holds and hashes of finished slices",
     },
     PurposeEntry {
         purpose: Purpose::WorkInput,
