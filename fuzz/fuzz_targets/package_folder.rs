@@ -44,6 +44,10 @@ fuzz_target!(|data: &[u8]| {
     std::fs::write(FOLDER.join("manifest"), manifest).expect("our folder");
     match package_folder::read(&FOLDER) {
         Ok(folder) => {
+            assert_eq!(folder.network, NETWORK, "the network is that of the folder");
+            assert_eq!(folder.sources.len(), folder.program.message().modules.len(), "every module has a source");
+            assert!(folder.blob_bytes > 0, "a package has inputs");
+            assert_ne!(folder.job().as_bytes(), &[0; 32], "the job has an address");
             for plan in folder.manifest.message().units.iter().flat_map(|unit| &unit.slices) {
                 folder.inputs(plan).expect("what was checked can be read");
             }

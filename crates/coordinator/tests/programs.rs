@@ -250,3 +250,36 @@ fn a_kernel_is_checked_while_it_is_written() {
     assert_eq!(json["ok"], false, "{json}");
     assert!(json["problems"][0]["problem"].as_str().is_some_and(|text| text.starts_with("line 4, column 5")));
 }
+
+#[test]
+fn known_answers_are_computed_here_and_a_wrong_one_is_named() {
+    let Some(worker) = worker() else { return };
+    let driver = ["lvp_icd.x86_64.json", "lvp_icd.json", "lvp_icd.aarch64.json"]
+        .map(|name| Path::new("/usr/share/vulkan/icd.d").join(name));
+    let Some(driver) = driver.iter().find(|path| path.exists()) else {
+        println!("left out: no software Vulkan driver (Debian and Ubuntu: mesa-vulkan-drivers)");
+        return;
+    };
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let recording = jobs::synthetic::Synthetic { channels: 4096, ..Default::default() }.generate().0;
+    let mut package = jobs::search::package(&recording, &Default::default()).expect("a usual recording");
+    let (key, network) = (Key::from_seed(&Zeroizing::new([2; 32])), protocol::id::NetworkId([1; 32]));
+    let mut run = |name: &str, bend: &dyn Fn(&mut jobs::package::Package)| {
+        bend(&mut package);
+        let folder = place.path().join(name);
+        let signed = package.sign(&key, &network);
+        coordinator::package_folder::write(&folder, &package, &signed, &network).expect("a new folder");
+        Command::new(env!("CARGO_BIN_EXE_publish"))
+            .args(["check", text(&folder), "--run", "--worker", text(&worker)])
+            .env_remove("VK_DRIVER_FILES")
+            .env("VK_ICD_FILENAMES", driver)
+            .output()
+            .expect("the program was built")
+    };
+    let right = run("right", &|_| {});
+    check(&right, 0, "");
+    assert!(printed(&right).contains("answers    8 of 8 right on "), "{}", printed(&right));
+    let wrong = run("wrong", &|package| package.vectors[3].digest = protocol::id::Hash([7; 32]));
+    check(&wrong, 1, "has another result than the known answer");
+    assert!(printed(&wrong).contains("answers    7 of 8 right on "), "{}", printed(&wrong));
+}

@@ -48,7 +48,12 @@ impl Target {
 
     fn seeds(self) -> Result<Vec<Vec<u8>>> {
         match self {
-            Self::Manifest | Self::PackageFolder => messages(),
+            Self::Manifest => messages(),
+            // The first byte says whether the rest is a signed manifest or is to be signed.
+            Self::PackageFolder => Ok(messages()?
+                .iter()
+                .flat_map(|message| [0, 1].map(|signs| [&[signs], message.as_slice()].concat()))
+                .collect()),
             Self::Frames => frames(),
             Self::FilHeader => Ok(recordings()),
             Self::WgslIntake => kernels(),
