@@ -158,13 +158,15 @@ fn pictures_and_matrices_that_cannot_be_cut_are_refused_before_anything_runs() {
     reason = "a test speaks to its reader through the harness, which captures only this"
 )]
 fn worker() -> Option<std::path::PathBuf> {
-    match sandbox::find_worker() {
-        Ok(path) => Some(path),
-        Err(error) => {
-            println!("left out: {error}");
-            None
-        }
-    }
+    sandbox::find_worker().map_err(|error| leave_out(&error.to_string())).ok()
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "a test speaks to its reader through the harness, which captures only this"
+)]
+fn leave_out(what: &str) {
+    println!("left out: {what}");
 }
 
 fn printed(output: &Output) -> String {
@@ -257,7 +259,7 @@ fn known_answers_are_computed_here_and_a_wrong_one_is_named() {
     let driver = ["lvp_icd.x86_64.json", "lvp_icd.json", "lvp_icd.aarch64.json"]
         .map(|name| Path::new("/usr/share/vulkan/icd.d").join(name));
     let Some(driver) = driver.iter().find(|path| path.exists()) else {
-        println!("left out: no software Vulkan driver (Debian and Ubuntu: mesa-vulkan-drivers)");
+        leave_out("no software Vulkan driver (Debian and Ubuntu: mesa-vulkan-drivers)");
         return;
     };
     let place = tempfile::tempdir().expect("a temporary directory");
