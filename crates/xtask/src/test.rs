@@ -55,7 +55,7 @@ pub(crate) fn test(full: bool, only: Option<&str>) -> Result<ExitCode> {
             long_tier(&mut tally);
         } else {
             tally.left_out.push(
-                "long tier (cargo xtask test --full): contract fuzzing, package life cycle, cross builds"
+                "long tier (cargo xtask test --full): contract fuzzing, fuzzing, package life cycle, cross builds"
                     .into(),
             );
         }
@@ -232,6 +232,7 @@ fn long_tier(tally: &mut Tally) {
     for (name, mut command) in steps {
         note(tally, name, must(&mut command));
     }
+    note(tally, "fuzzing, half a minute for each target", crate::fuzz::fuzz(None, 30).map(|_| ()));
     if install::is_debian() {
         note(tally, "cross builds for Windows and macOS", crate::cross::cross().map(|_| ()));
     } else {
