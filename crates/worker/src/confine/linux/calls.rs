@@ -3,7 +3,7 @@
 //! The list for software drivers is what lavapipe and SwiftShader were seen to call (strace) while they open, compile,
 //! run, suspend, release, re-open and read back, together with what their C library and Rust's standard library call
 //! to start and end threads and to abort. What cards need in addition follows from the sandboxes of browsers (Chromium's
-//! policy of the GPU process, Firefox's of the decoder process) and is untested for want of a card.
+//! policy of the GPU process, and the types that the drivers' own headers name) and is untested for want of a card.
 
 use std::collections::BTreeMap;
 
