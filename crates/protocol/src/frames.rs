@@ -78,10 +78,10 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Nobody is near: 4 ms pieces to begin with, two in flight, the whole device. Two pieces of the longest target and
+    /// Nobody is near: 8 ms pieces where nothing better is known, two in flight, the whole device. Two pieces of the longest target and
     /// the answer stay well below the 50 ms within which the device is promised back (DESIGN.md §1).
     pub const AWAY: Self =
-        Self { piece_micros: 4000, longest_micros: 12_000, in_flight: 2, duty_percent: 100 };
+        Self { piece_micros: 8000, longest_micros: 12_000, in_flight: 2, duty_percent: 100 };
     /// Somebody is near: 2 ms pieces whatever they cost, one in flight, half of the time.
     pub const NEAR: Self = Self { piece_micros: 2000, longest_micros: 2000, in_flight: 1, duty_percent: 50 };
 }

@@ -94,6 +94,11 @@ pub(crate) fn open(name: &str, allow_software: bool) -> Result<(Device, Adapter)
 }
 
 impl Device {
+    /// Whether the processor computes.
+    pub(crate) fn is_software(&self) -> bool {
+        is_software(&self.adapter.get_info())
+    }
+
     /// Opens a device: the one that was opened at the start, or a new one after that was handed back.
     ///
     /// # Errors

@@ -190,7 +190,11 @@ impl Engine {
             if self.gate.enter() {
                 let warm = loaded.warm_up();
                 self.gate.leave();
-                job.sizes.learn_fixed(warm?);
+                let cost = warm?;
+                // A processor that computes does nothing at all for a piece without groups, so its cost tells nothing.
+                if !self.device.is_software() {
+                    job.sizes.learn_fixed(cost);
+                }
             }
             self.loaded = Some(loaded);
         }

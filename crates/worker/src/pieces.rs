@@ -111,8 +111,8 @@ impl Plan {
 
 /// Largest share of the time that may be lost to the fixed cost of pieces: 3 % (DESIGN.md §5).
 const MOST_LOST: f64 = 0.03;
-/// Shortest target that a worker takes by itself. Shorter pieces would cost a processor core more than the card gains.
-const SHORTEST: Duration = Duration::from_millis(2);
+/// Shortest target that a worker takes by itself. Shorter pieces would cost a processor core more than the owner gains.
+const SHORTEST: Duration = Duration::from_millis(4);
 
 /// Groups per piece and stage, adapted so that a piece takes the target time. Kept from slice to slice.
 #[derive(Debug, Clone)]
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn pieces_shrink_where_they_cost_little_so_that_the_device_is_free_sooner() {
-        assert_eq!(target_with(75, Pace::AWAY), Duration::from_micros(2_500), "75 µs are 3 % of 2.5 ms");
+        assert_eq!(target_with(135, Pace::AWAY), Duration::from_micros(4_500), "135 µs are 3 % of 4.5 ms");
         assert_eq!(target_with(1, Pace::AWAY), SHORTEST, "the processor pays for each piece too");
     }
 
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_device_whose_cost_is_not_known_begins_with_the_target_of_the_pace() {
-        assert_eq!(target(Pace::AWAY, None), Duration::from_millis(4));
+        assert_eq!(target(Pace::AWAY, None), Duration::from_millis(8));
     }
 
     #[test]
