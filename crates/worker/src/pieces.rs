@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn sizes_settle_at_the_target_time() {
         let mut sizes = Sizes::new(1);
-        sizes.aim(Pace { longest_micros: 4000, ..Pace::AWAY });
+        sizes.aim(Pace { piece_micros: 4000, longest_micros: 4000, ..Pace::AWAY });
         for _ in 0..40 {
             let groups = sizes.groups(0);
             sizes.learn(0, groups, Duration::from_micros(groups * 10));
