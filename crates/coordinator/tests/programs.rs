@@ -153,10 +153,6 @@ fn pictures_and_matrices_that_cannot_be_cut_are_refused_before_anything_runs() {
 }
 
 /// The worker program; `None`, and a line that says so, where it has not been built.
-#[expect(
-    clippy::print_stdout,
-    reason = "a test speaks to its reader through the harness, which captures only this"
-)]
 fn worker() -> Option<std::path::PathBuf> {
     sandbox::find_worker().map_err(|error| leave_out(&error.to_string())).ok()
 }
