@@ -14,6 +14,7 @@
 mod contributor;
 mod desktop;
 mod program;
+mod scripted_home;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub use crate::desktop::{
     leave_out, signal,
 };
 pub use crate::program::{Lines, Program, binary, pids_of_children};
+pub use crate::scripted_home::{ScriptedHome, first};
 
 /// How long anything may take on two busy cores with a software driver before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(300);
@@ -137,24 +139,24 @@ impl World {
 
     /// Publishes a search of `recording`; the program ends when the job is done and prints the hits.
     pub fn publish(&self, recording: &Path) -> Program {
-        Program::start(
-            "publish",
-            &[
-                "search",
-                text(recording),
-                "--to",
-                &self.url,
-                "--profile",
-                self.founded("profile"),
-                "--key",
-                self.founded("publisher_key"),
-                "--budget",
-                DEPOSIT_TOKENS,
-                "--wait",
-                "--json",
-            ],
-            &[],
-        )
+        self.order("search", &[text(recording)])
+    }
+
+    /// Pays for a job of this kind; `publish` ends when it is done and prints its answer.
+    pub fn order(&self, kind: &str, more: &[&str]) -> Program {
+        let terms = [
+            "--to",
+            &self.url,
+            "--profile",
+            self.founded("profile"),
+            "--key",
+            self.founded("publisher_key"),
+            "--budget",
+            DEPOSIT_TOKENS,
+            "--wait",
+            "--json",
+        ];
+        Program::start("publish", &[&[kind], more, &terms].concat(), &[])
     }
 
     /// A contributor's agent that shares whenever it may, and has agreed to Welcome.

@@ -323,7 +323,7 @@ fn causes(s: &Signals, p: &Preferences, memory: &Memory, now: UnixMillis) -> BTr
     veto(ReasonCode::FullscreenApp, s.fullscreen == Reading::Known(true), plain());
 
     if !p.on_battery {
-        match s.slow.power {
+        match s.power {
             Reading::Known(Power::Mains) | Reading::Unknown(Unknown::NotYet) => {}
             Reading::Known(Power::Battery { percent }) => {
                 veto(ReasonCode::OnBattery, true, Cause { seen: percent.map(u32::from), ..plain() });
@@ -334,7 +334,7 @@ fn causes(s: &Signals, p: &Preferences, memory: &Memory, now: UnixMillis) -> BTr
     if let Some(ends_at) = schedule_ends_at(s, p) {
         veto(ReasonCode::Schedule, true, Cause { ends_at, ..plain() });
     }
-    if let Reading::Known(programs) = &s.slow.programs {
+    if let Reading::Known(programs) = &s.quick.programs {
         let running = programs.iter().find(|name| p.exclusive_programs.contains(name));
         veto(ReasonCode::ExclusiveApp, running.is_some(), Cause { subject: running.cloned(), ..plain() });
     }
@@ -369,7 +369,7 @@ fn causes(s: &Signals, p: &Preferences, memory: &Memory, now: UnixMillis) -> BTr
 fn is_unread(s: &Signals, p: &Preferences) -> bool {
     let not_yet = Unknown::NotYet;
     p.idle_after_seconds > 0 && s.input == Reading::Unknown(not_yet)
-        || !p.on_battery && s.slow.power == Reading::Unknown(not_yet)
+        || !p.on_battery && s.power == Reading::Unknown(not_yet)
         || p.max_other_cpu_percent < 100 && s.slow.other_cpu_percent == Reading::Unknown(not_yet)
         || s.slow.free_disk_mbytes == Reading::Unknown(not_yet)
 }

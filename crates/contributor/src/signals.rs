@@ -10,12 +10,17 @@ use protocol::units::UnixMillis;
 
 use crate::card::CardName;
 
+mod asking;
 #[cfg(target_os = "linux")]
 pub mod linux;
 #[cfg(not(target_os = "linux"))]
 pub mod other;
+mod programs;
 pub mod scripted;
 mod slow;
+
+/// How long a thread of a source may take to end.
+const STOP_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A value, or why there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,36 +85,67 @@ pub enum Power {
     },
 }
 
-/// The values that are asked for every few seconds.
+/// The session of the desktop that this program belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    /// Its screen is locked.
+    pub locked: bool,
+    /// It is used from another machine.
+    pub remote: bool,
+    /// It is the one on the screen: nobody has switched to another user.
+    pub on_screen: bool,
+}
+
+/// The values that are asked for every few seconds, because reading them costs something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slow {
-    /// Where the electricity comes from.
-    pub power: Reading<Power>,
     /// Processor use of programs that are not ours, percent of all cores.
     pub other_cpu_percent: Reading<u8>,
     /// Use of the card by programs that are not ours, percent.
     pub other_gpu_percent: Reading<u8>,
     /// Temperature of the card in °C.
     pub gpu_celsius: Reading<u8>,
+    /// Temperature of the processor in °C, of its hottest sensor.
+    pub cpu_celsius: Reading<u8>,
     /// Power of the card in watts.
     pub gpu_watts: Reading<u32>,
     /// Free space where Hearth keeps its data, in MB.
     pub free_disk_mbytes: Reading<u64>,
-    /// Which of the programs asked for in [`Wanted::programs`] run.
-    pub programs: Reading<Vec<String>>,
 }
 
 impl Slow {
     /// Nothing is known, for this reason.
     pub const fn unknown(why: Unknown) -> Self {
         Self {
-            power: Reading::Unknown(why),
             other_cpu_percent: Reading::Unknown(why),
             other_gpu_percent: Reading::Unknown(why),
             gpu_celsius: Reading::Unknown(why),
+            cpu_celsius: Reading::Unknown(why),
             gpu_watts: Reading::Unknown(why),
             free_disk_mbytes: Reading::Unknown(why),
+        }
+    }
+}
+
+/// The values that are asked for every second while the card works, because no system tells them by itself. Reading them
+/// is cheap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quick {
+    /// Which of the programs asked for in [`Wanted::programs`] run.
+    pub programs: Reading<Vec<String>>,
+    /// A program records from a microphone. Which one is not looked at.
+    pub microphone: Reading<bool>,
+    /// A program has a camera open. Which one is not looked at.
+    pub camera: Reading<bool>,
+}
+
+impl Quick {
+    /// Nothing is known, for this reason.
+    pub const fn unknown(why: Unknown) -> Self {
+        Self {
             programs: Reading::Unknown(why),
+            microphone: Reading::Unknown(why),
+            camera: Reading::Unknown(why),
         }
     }
 }
@@ -153,10 +189,32 @@ pub struct LocalHour {
 pub struct Signals {
     /// Mouse and keyboard.
     pub input: Reading<Input>,
+    /// A gamepad or joystick. Most machines have none, so unknown means nothing here.
+    pub gamepad: Reading<Input>,
+    /// The session of the desktop.
+    pub session: Reading<Session>,
     /// A program fills the screen.
     pub fullscreen: Reading<bool>,
+    /// A game has told the system that it runs.
+    pub game: Reading<bool>,
+    /// A player plays music or a film.
+    pub media: Reading<bool>,
+    /// A program asks the system to keep the screen on: a film, a presentation.
+    pub inhibited: Reading<bool>,
+    /// Where the electricity comes from.
+    pub power: Reading<Power>,
+    /// The system saves power.
+    pub power_saver: Reading<bool>,
+    /// Data costs money on the present link.
+    pub metered: Reading<bool>,
+    /// The traffic of this machine goes through a VPN.
+    pub vpn: Reading<bool>,
+    /// What is asked for every second.
+    pub quick: Quick,
     /// What is asked for every few seconds.
     pub slow: Slow,
+    /// The system is about to sleep or to shut down.
+    pub falling_asleep: bool,
     /// When the system last woke from sleep.
     pub woke_at: Option<UnixMillis>,
     /// The hour of the week.
@@ -165,13 +223,81 @@ pub struct Signals {
     pub conditions: Conditions,
 }
 
-/// A piece of news from a source.
+impl Signals {
+    /// Nothing has been read yet, in this hour of the week.
+    pub fn unread(local_hour: LocalHour) -> Self {
+        let why = Unknown::NotYet;
+        Self {
+            input: Reading::Unknown(why),
+            gamepad: Reading::Unknown(why),
+            session: Reading::Unknown(why),
+            fullscreen: Reading::Unknown(why),
+            game: Reading::Unknown(why),
+            media: Reading::Unknown(why),
+            inhibited: Reading::Unknown(why),
+            power: Reading::Unknown(why),
+            power_saver: Reading::Unknown(why),
+            metered: Reading::Unknown(why),
+            vpn: Reading::Unknown(why),
+            quick: Quick::unknown(why),
+            slow: Slow::unknown(why),
+            falling_asleep: false,
+            woke_at: None,
+            local_hour,
+            conditions: Conditions::default(),
+        }
+    }
+
+    /// Takes a piece of news in. Whoever asked for an answer notes its arrival himself.
+    pub fn take_in(&mut self, change: Change) {
+        match change {
+            Change::Input(input) => self.input = input,
+            Change::Gamepad(input) => self.gamepad = input,
+            Change::Session(session) => self.session = session,
+            Change::Fullscreen(fullscreen) => self.fullscreen = fullscreen,
+            Change::Game(runs) => self.game = runs,
+            Change::Media(playing) => self.media = playing,
+            Change::Inhibited(inhibited) => self.inhibited = inhibited,
+            Change::Power(power) => self.power = power,
+            Change::PowerSaver(saves) => self.power_saver = saves,
+            Change::Metered(metered) => self.metered = metered,
+            Change::Vpn(vpn) => self.vpn = vpn,
+            Change::FallingAsleep(falling_asleep) => self.falling_asleep = falling_asleep,
+            Change::Quick(quick) => self.quick = *quick,
+            Change::Slow(slow) => self.slow = *slow,
+        }
+    }
+}
+
+/// A piece of news from a source. Each kind is told once at the start, as soon as it is known, and then when it changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// Somebody came or left.
     Input(Reading<Input>),
+    /// A gamepad was touched or put down.
+    Gamepad(Reading<Input>),
+    /// The session was locked, left, or taken up from afar.
+    Session(Reading<Session>),
     /// A program began or ceased to fill the screen.
     Fullscreen(Reading<bool>),
+    /// A game began or ended.
+    Game(Reading<bool>),
+    /// A player began or ceased to play.
+    Media(Reading<bool>),
+    /// A program began or ceased to keep the screen on.
+    Inhibited(Reading<bool>),
+    /// The power supply changed.
+    Power(Reading<Power>),
+    /// The system began or ceased to save power.
+    PowerSaver(Reading<bool>),
+    /// The link became or ceased to be metered.
+    Metered(Reading<bool>),
+    /// A VPN came up or went down.
+    Vpn(Reading<bool>),
+    /// The system is about to sleep or to shut down (`true`), or has woken (`false`).
+    FallingAsleep(bool),
+    /// Answer to [`Source::look`].
+    Quick(Box<Quick>),
     /// Answer to [`Source::poll`].
     Slow(Box<Slow>),
 }
@@ -192,6 +318,8 @@ pub struct Wanted {
 pub trait Source: Send {
     /// Begins to tell, first with the present state. Called once.
     fn start(&mut self, outlet: Outlet);
+    /// Asks for the quick values; answered through the outlet. A look that comes while one is under way is dropped.
+    fn look(&mut self, wanted: &Wanted);
     /// Asks for the slow values; answered through the outlet. A poll that comes while one is under way is dropped.
     fn poll(&mut self, wanted: &Wanted);
     /// Ends the source's threads within a second.

@@ -35,7 +35,7 @@ use crate::link::{FaultKind, LinkAsk, LinkEvent, verify_lease};
 use crate::policy::{self, Compute, Decision, Memory};
 use crate::runner::{ComputeAsk, ComputeEvent};
 use crate::schedule::{Command, Event, LinkState, RestoredLease, Schedule, WorkView, WorkerNews};
-use crate::signals::{Change, Conditions, Reading, Signals, Slow, Unknown, Wanted};
+use crate::signals::{Change, Conditions, Signals, Slow, Unknown, Wanted};
 use crate::status::{self, Facts};
 use crate::store::{DayWork, Restored};
 
@@ -187,14 +187,7 @@ impl State {
             }
         }
         let memory = Memory::new(restored.kept, now);
-        let signals = Signals {
-            input: Reading::Unknown(Unknown::NotYet),
-            fullscreen: Reading::Unknown(Unknown::NotYet),
-            slow: Slow::unknown(Unknown::NotYet),
-            woke_at: None,
-            local_hour: local_hour(&time_zone, now),
-            conditions: Conditions::default(),
-        };
+        let signals = Signals::unread(local_hour(&time_zone, now));
         let (decision, memory) = policy::decide(&signals, &preferences, &memory, now);
         let token =
             Token { unit: profile.chain.token_symbol.clone(), decimals: profile.chain.token_decimals };
@@ -317,20 +310,17 @@ impl State {
     }
 
     fn take_in_signal(&mut self, change: Change) {
-        match change {
-            Change::Input(input) => self.signals.input = input,
-            Change::Fullscreen(fullscreen) => self.signals.fullscreen = fullscreen,
+        match &change {
             Change::Slow(slow) => {
-                self.signals.slow = *slow;
                 self.poll_asked_at = None;
-                let free = self.signals.slow.free_disk_mbytes.known();
-                if free
-                    .is_some_and(|mbytes| mbytes > u64::from(self.preferences.min_free_disk_mbytes).max(50))
-                {
+                let least = u64::from(self.preferences.min_free_disk_mbytes).max(50);
+                if slow.free_disk_mbytes.known().is_some_and(|mbytes| mbytes > least) {
                     self.disk_full = false;
                 }
             }
+            _ => {}
         }
+        self.signals.take_in(change);
     }
 
     /// Lets the schedule take an event in and turns its commands into effects.

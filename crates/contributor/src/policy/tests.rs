@@ -58,7 +58,7 @@ fn every_reason_applies_alone_with_its_figures() {
     check(R::Benchmarking, |s, _, _| s.conditions.benchmarking = true);
     check(R::FullscreenApp, |s, _, _| s.fullscreen = Reading::Known(true));
     check(R::InputUnknown, |s, _, _| s.input = Reading::Unknown(Unknown::NoSource));
-    check(R::PowerUnknown, |s, _, _| s.slow.power = Reading::Unknown(Unknown::Failed));
+    check(R::PowerUnknown, |s, _, _| s.power = Reading::Unknown(Unknown::Failed));
 
     let failing =
         check(R::WorkerFailing, |s, _, _| s.conditions.worker_failing_until = Some(UnixMillis(NOW.0 + 9)));
@@ -77,7 +77,7 @@ fn every_reason_applies_alone_with_its_figures() {
     });
     assert_eq!(left.ends_at, Some(UnixMillis(NOW.0 + 240_000)), "five minutes after the last input");
     let battery = check(R::OnBattery, |s, _, _| {
-        s.slow.power = Reading::Known(Power::Battery { percent: Some(71) });
+        s.power = Reading::Known(Power::Battery { percent: Some(71) });
     });
     assert_eq!(battery.seen, Some(71));
     let schedule = check(R::Schedule, |_, p, _| p.hours = [0, 0, 1 << 3, 0, 0, 0, 0]);
@@ -87,7 +87,7 @@ fn every_reason_applies_alone_with_its_figures() {
     assert_eq!(never.ends_at, None, "no hour is allowed at all");
     let exclusive = check(R::ExclusiveApp, |s, p, _| {
         p.exclusive_programs = vec!["obs".to_owned()];
-        s.slow.programs = Reading::Known(vec!["obs".to_owned()]);
+        s.quick.programs = Reading::Known(vec!["obs".to_owned()]);
     });
     assert_eq!(exclusive.subject.as_deref(), Some("obs"));
     let cpu = check(R::CpuBusy, |s, _, _| s.slow.other_cpu_percent = Reading::Known(26));
@@ -174,7 +174,7 @@ fn share_now_lifts_only_the_idle_rule_and_only_in_light_mode() {
     preferences.card_percent = 30;
     let (decision, _) = decide(&signals, &preferences, &memory, NOW);
     assert_eq!(decision.compute, Compute::Run(Pace { duty_percent: 30, ..Pace::NEAR }));
-    signals.slow.power = Reading::Known(Power::Battery { percent: None });
+    signals.power = Reading::Known(Power::Battery { percent: None });
     let (decision, _) = decide(&signals, &preferences, &memory, NOW);
     assert_eq!(reasons(&decision), [ReasonCode::OnBattery], "every other rule still holds");
     let (decision, after) = decide(&signals, &preferences, &after, until);
@@ -292,7 +292,7 @@ fn play(moments: &[Moment], preferences: &Preferences) -> Vec<(UnixMillis, Signa
         signals.slow.other_cpu_percent = Reading::Known(moment.cpu);
         signals.slow.other_gpu_percent = Reading::Known(moment.gpu);
         signals.slow.gpu_celsius = Reading::Known(moment.celsius);
-        signals.slow.power = match moment.battery {
+        signals.power = match moment.battery {
             None => Reading::Unknown(Unknown::Failed),
             Some(true) => Reading::Known(Power::Battery { percent: None }),
             Some(false) => Reading::Known(Power::Mains),
@@ -318,7 +318,7 @@ proptest! {
                 || matches!(s.input, Reading::Known(Input::IdleSince(at))
                     if now.since(at) >= Duration::from_secs(idle_after.into()));
             let free = idle
-                && s.slow.power == Reading::Known(Power::Mains)
+                && s.power == Reading::Known(Power::Mains)
                 && s.slow.other_cpu_percent.known().is_some_and(|c| c <= preferences.max_other_cpu_percent)
                 && s.slow.other_gpu_percent.known().is_some_and(|g| g < GPU_BUSY_PERCENT)
                 && s.slow.gpu_celsius.known().is_some_and(|c| c <= preferences.max_celsius)

@@ -6,20 +6,23 @@ use std::path::PathBuf;
 
 use network::Clock;
 
-use super::slow::SlowSensors;
-use super::{Change, Outlet, Reading, Source, Unknown, Wanted};
+use super::asking::Asking;
+use super::programs::Programs;
+use super::slow::Sensors;
+use super::{Change, Outlet, Quick, Reading, Slow, Source, Unknown, Wanted};
 
 /// The sensors that are portable.
 #[derive(Debug)]
 pub struct OtherSource {
     data_dir: PathBuf,
-    slow: Option<SlowSensors>,
+    quick: Option<Asking>,
+    slow: Option<Asking>,
 }
 
 impl OtherSource {
     /// Sensors that look for free disk where `data_dir` is.
     pub fn new(data_dir: PathBuf, _clock: Clock) -> Self {
-        Self { data_dir, slow: None }
+        Self { data_dir, quick: None, slow: None }
     }
 }
 
@@ -27,19 +30,39 @@ impl Source for OtherSource {
     fn start(&mut self, outlet: Outlet) {
         outlet(Change::Input(Reading::Unknown(Unknown::NotWrittenYet)));
         outlet(Change::Fullscreen(Reading::Unknown(Unknown::NotWrittenYet)));
-        let power = Box::new(|| Reading::Unknown(Unknown::NotWrittenYet));
-        self.slow = SlowSensors::start(self.data_dir.clone(), power, outlet);
+        outlet(Change::Power(Reading::Unknown(Unknown::NotWrittenYet)));
+        outlet(Change::Metered(Reading::Unknown(Unknown::NotWrittenYet)));
+        let quick = || {
+            let mut programs = Programs::open();
+            move |wanted: &Wanted| {
+                let programs = programs.running(&wanted.programs);
+                Change::Quick(Box::new(Quick { programs, ..Quick::unknown(Unknown::NotWrittenYet) }))
+            }
+        };
+        self.quick = Asking::start("hearth-look", quick, outlet.clone());
+        let data_dir = self.data_dir.clone();
+        let slow = || {
+            let mut sensors = Sensors::open(data_dir);
+            move |wanted: &Wanted| Change::Slow(Box::new(sensors.read(wanted)))
+        };
+        self.slow = Asking::start("hearth-sensors", slow, outlet);
+    }
+
+    fn look(&mut self, wanted: &Wanted) {
+        if let Some(quick) = &self.quick {
+            quick.ask(wanted);
+        }
     }
 
     fn poll(&mut self, wanted: &Wanted) {
         if let Some(slow) = &self.slow {
-            slow.poll(wanted);
+            slow.ask(wanted);
         }
     }
 
     fn stop(&mut self) {
-        if let Some(slow) = self.slow.take() {
-            slow.stop();
+        for asking in [self.quick.take(), self.slow.take()].into_iter().flatten() {
+            asking.stop();
         }
     }
 }

@@ -1,75 +1,27 @@
-//! The values that are asked for every few seconds, on a thread of their own, on every system.
+//! The values that are asked for every few seconds, on every system.
 //!
 //! Processor use is that of all processes less our own tree (this process and its workers). The card's figures come
-//! from its own sensors ([`Cards`]), which are looked for once, at the start. The caller brings the way to read the power
-//! supply, which differs by system.
+//! from its own sensors ([`Cards`]), which are looked for once, at the start. The processor's temperature is that of its
+//! hottest sensor.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::mpsc;
-use std::thread::JoinHandle;
 
 use protocol::local::{CardReading, Unread};
-use sysinfo::{Disks, Pid, ProcessRefreshKind, ProcessesToUpdate, System};
+use sysinfo::{Components, Disks, Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
-use super::{Change, Outlet, Power, Reading, Slow, Unknown, Wanted};
+use super::{Reading, Slow, Unknown, Wanted};
 use crate::card::Cards;
 
-/// Reads the power supply.
-pub(super) type PowerMeter = Box<dyn FnMut() -> Reading<Power> + Send>;
+/// Words in the names of sensors that sit in a processor: Intel's and AMD's drivers on Linux, and what other systems call
+/// it.
+const PROCESSOR_SENSORS: [&str; 6] = ["coretemp", "k10temp", "zenpower", "cpu", "package id", "tctl"];
 
-/// The thread.
-#[derive(Debug)]
-pub(super) struct SlowSensors {
-    ask: mpsc::SyncSender<Wanted>,
-    thread: JoinHandle<()>,
-}
-
-impl SlowSensors {
-    /// Starts the thread; `None` (and a change that says so) when the system refuses one.
-    pub(super) fn start(data_dir: PathBuf, power: PowerMeter, outlet: Outlet) -> Option<Self> {
-        let (ask, asked) = mpsc::sync_channel::<Wanted>(1);
-        let tell = outlet.clone();
-        let thread = std::thread::Builder::new().name("hearth-sensors".to_owned()).spawn(move || {
-            let mut sensors = Sensors::new(data_dir, power);
-            while let Ok(wanted) = asked.recv() {
-                tell(Change::Slow(Box::new(sensors.read(&wanted))));
-            }
-        });
-        match thread {
-            Ok(thread) => Some(Self { ask, thread }),
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the sensors' thread cannot be started"
-                );
-                outlet(Change::Slow(Box::new(Slow::unknown(Unknown::Failed))));
-                None
-            }
-        }
-    }
-
-    /// Asks for a reading; dropped while one is under way and another waits.
-    pub(super) fn poll(&self, wanted: &Wanted) {
-        match self.ask.try_send(wanted.clone()) {
-            Ok(()) | Err(mpsc::TrySendError::Full(_)) => {}
-            Err(mpsc::TrySendError::Disconnected(_)) => tracing::error!("the sensors' thread has ended"),
-        }
-    }
-
-    /// Ends the thread after the reading under way.
-    pub(super) fn stop(self) {
-        drop(self.ask);
-        if self.thread.join().is_err() {
-            tracing::error!("the sensors' thread panicked");
-        }
-    }
-}
-
-struct Sensors {
+/// The reader.
+pub(super) struct Sensors {
     data_dir: PathBuf,
-    power: PowerMeter,
     system: Option<System>,
+    components: Option<Components>,
     cards: Cards,
     own: BTreeSet<u32>,
     /// The first processor reading has nothing to compare with.
@@ -77,37 +29,52 @@ struct Sensors {
 }
 
 impl Sensors {
-    fn new(data_dir: PathBuf, power: PowerMeter) -> Self {
+    pub(super) fn open(data_dir: PathBuf) -> Self {
         let system = System::new();
         if let Err(error) = &system {
             tracing::warn!(error = error as &dyn std::error::Error, "processes cannot be read");
         }
         let (system, cards) = (system.ok(), Cards::open());
-        Self { data_dir, power, system, cards, own: BTreeSet::new(), primed: false }
+        let components = Components::new_with_refreshed_list().ok();
+        Self { data_dir, system, components, cards, own: BTreeSet::new(), primed: false }
     }
 
-    fn read(&mut self, wanted: &Wanted) -> Slow {
-        let (other_cpu_percent, programs) = self.processes(wanted);
+    pub(super) fn read(&mut self, wanted: &Wanted) -> Slow {
+        let other_cpu_percent = self.processor();
         let card = self.cards.read(wanted.card.as_ref(), &self.own);
         let celsius = match signal(card.state.celsius) {
             Reading::Known(celsius) => Reading::Known(u8::try_from(celsius).unwrap_or(u8::MAX)),
             Reading::Unknown(why) => Reading::Unknown(why),
         };
         Slow {
-            power: (self.power)(),
             other_cpu_percent,
             other_gpu_percent: signal(card.other_percent),
             gpu_celsius: celsius,
+            cpu_celsius: self.processor_celsius(),
             gpu_watts: signal(card.state.watts),
             free_disk_mbytes: self.free_disk(),
-            programs,
         }
     }
 
-    fn processes(&mut self, wanted: &Wanted) -> (Reading<u8>, Reading<Vec<String>>) {
-        let Some(system) = &mut self.system else {
-            return (Reading::Unknown(Unknown::Failed), Reading::Unknown(Unknown::Failed));
-        };
+    fn processor_celsius(&mut self) -> Reading<u8> {
+        let Some(components) = &mut self.components else { return Reading::Unknown(Unknown::Failed) };
+        components.refresh(false);
+        components
+            .iter()
+            .filter(|component| {
+                let label = component.label().to_lowercase();
+                PROCESSOR_SENSORS.iter().any(|word| label.contains(word))
+            })
+            .filter_map(sysinfo::Component::temperature)
+            .filter(|celsius| celsius.is_finite())
+            .reduce(f32::max)
+            .map_or(Reading::Unknown(Unknown::NoSource), |celsius| {
+                Reading::Known(celsius.round().clamp(0.0, 255.0) as u8)
+            })
+    }
+
+    fn processor(&mut self) -> Reading<u8> {
+        let Some(system) = &mut self.system else { return Reading::Unknown(Unknown::Failed) };
         system.refresh_cpu_usage();
         let kind = ProcessRefreshKind::nothing().with_cpu().without_tasks();
         system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
@@ -121,22 +88,8 @@ impl Sensors {
             .sum();
         let others = (system.global_cpu_usage() - ours / cores).clamp(0.0, 100.0);
         self.own = own;
-        let cpu = if self.primed {
-            Reading::Known(others.round() as u8)
-        } else {
-            Reading::Unknown(Unknown::NotYet)
-        };
-        self.primed = true;
-        let runs = |name: &String| {
-            system.processes().values().any(|process| {
-                let found = process.name().to_string_lossy();
-                let found = found.strip_suffix(".exe").unwrap_or(&found);
-                // Linux keeps 15 bytes of a name.
-                let short = name.char_indices().nth(15).map_or(name.as_str(), |(end, _)| &name[..end]);
-                found.eq_ignore_ascii_case(name) || found.eq_ignore_ascii_case(short)
-            })
-        };
-        (cpu, Reading::Known(wanted.programs.iter().filter(|name| runs(name)).cloned().collect()))
+        let primed = std::mem::replace(&mut self.primed, true);
+        if primed { Reading::Known(others.round() as u8) } else { Reading::Unknown(Unknown::NotYet) }
     }
 
     /// Free space of the disk on which the data folder lies: of the mount point that is its longest prefix.
