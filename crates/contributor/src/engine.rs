@@ -38,6 +38,7 @@ mod keeper;
 mod state;
 #[cfg(test)]
 mod tests;
+mod watching;
 
 pub use client::{BindTerms, Client, Credit, Document, RelayTerms, Reply, Request, RequestError, overlay};
 use keeper::Keeper;
@@ -373,6 +374,7 @@ impl Parts {
                 Effect::Link(ask) => self.link.give(ask),
                 Effect::Compute(ask) => self.compute.give(ask),
                 Effect::Store(ask) => self.keeper.give(ask),
+                Effect::Look(wanted) => self.signals.look(&wanted),
                 Effect::Poll(wanted) => self.signals.poll(&wanted),
                 Effect::Measure => self.bench.start(),
                 Effect::CancelMeasure => self.bench.cancel(),

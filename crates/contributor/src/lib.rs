@@ -24,5 +24,6 @@ pub mod shelf;
 pub mod signals;
 pub mod status;
 pub mod store;
+pub mod thermostat;
 
 pub use engine::{Client, Engine, Handle, Request, RequestError, Setup, StartError};

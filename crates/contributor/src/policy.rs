@@ -14,10 +14,16 @@ use protocol::local::{Preferences, Reason, ReasonCode};
 use protocol::units::UnixMillis;
 use serde::{Deserialize, Serialize};
 
-use crate::signals::{Input, Power, Reading, Signals, Unknown};
+use crate::signals::{Reading, Signals, Unknown};
+use crate::thermostat::Thermostat;
 
+mod checks;
+mod rules;
 #[cfg(test)]
 mod tests;
+
+pub use checks::checks;
+use rules::causes;
 
 /// After the program has started nothing is computed for this long: whoever just logged in is about to work.
 pub const START_GRACE: Duration = Duration::from_secs(5);
@@ -25,7 +31,13 @@ pub const START_GRACE: Duration = Duration::from_secs(5);
 pub const SHARE_NOW_FOR: Duration = Duration::from_secs(600);
 /// Use of the card by other programs, in percent, from which on they have it.
 pub const GPU_BUSY_PERCENT: u8 = 15;
-/// The card may work again when it is this much cooler than the limit, in °C.
+/// Without an input for this long a locked computer is left: whoever locks it goes away.
+pub const LOCKED_AFTER: Duration = Duration::from_secs(15);
+/// Sensors that have told nothing for so long do not answer; what they would tell is then unknown.
+pub const SENSORS_WITHIN: Duration = Duration::from_secs(10);
+/// The thermostat holds the card near its target; this much above, in °C, it has failed to, and the card rests.
+pub const TOO_HOT_BY: u8 = 5;
+/// The card may work again when it is this much cooler than its target, in °C. So may the processor.
 const COOLED_BY: u8 = 5;
 /// The system counts as just woken for this long.
 const WOKEN_FOR: Duration = Duration::from_secs(15);
@@ -44,8 +56,13 @@ pub struct Decision {
 /// Whether the card computes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Compute {
-    /// At this pace.
-    Run(Pace),
+    /// At this pace; `light` while somebody is here and has allowed it a smaller share.
+    Run {
+        /// How much of the card.
+        pace: Pace,
+        /// In light mode.
+        light: bool,
+    },
     /// Not, for these reasons; the first is the headline. Never empty.
     Suspend(Vec<Reason>),
 }
@@ -56,7 +73,7 @@ pub enum Upload {
     /// They may.
     Share,
     /// They may not, for these reasons. Never empty.
-    Hold(Vec<ReasonCode>),
+    Hold(Vec<Reason>),
 }
 
 /// A pause asked for by the owner.
@@ -89,6 +106,13 @@ pub struct Memory {
     /// When the program started.
     pub started_at: UnixMillis,
     held: BTreeMap<ReasonCode, Held>,
+    thermostat: Thermostat,
+    /// The last decision was to let the card work.
+    ran: bool,
+    /// Since when a value that a rule needs has not been read.
+    unread_since: Option<UnixMillis>,
+    /// The card has told its temperature since it was last known to have no sensor.
+    feels_heat: bool,
 }
 
 /// A reason that was seen.
@@ -113,7 +137,15 @@ struct Cause {
 impl Memory {
     /// The memory of a program that has just started.
     pub fn new(kept: Kept, started_at: UnixMillis) -> Self {
-        Self { kept, started_at, held: BTreeMap::new() }
+        Self {
+            kept,
+            started_at,
+            held: BTreeMap::new(),
+            thermostat: Thermostat::default(),
+            ran: false,
+            unread_since: None,
+            feels_heat: false,
+        }
     }
 
     fn holds(&self, code: ReasonCode) -> bool {
@@ -122,7 +154,7 @@ impl Memory {
 }
 
 /// Every reason code that is a veto, in the order in which one becomes the headline.
-const ORDER: [ReasonCode; 24] = [
+const ORDER: [ReasonCode; 34] = [
     ReasonCode::TurnedOff,
     ReasonCode::NotWelcomed,
     ReasonCode::JournalFailing,
@@ -136,14 +168,24 @@ const ORDER: [ReasonCode; 24] = [
     ReasonCode::SystemSleep,
     ReasonCode::OnBattery,
     ReasonCode::PowerUnknown,
+    ReasonCode::PowerSaver,
     ReasonCode::Schedule,
+    ReasonCode::InCall,
     ReasonCode::ExclusiveApp,
     ReasonCode::FullscreenApp,
+    ReasonCode::ScreenKeptOn,
+    ReasonCode::MediaPlaying,
+    ReasonCode::OtherUser,
+    ReasonCode::RemoteSession,
     ReasonCode::UserActive,
     ReasonCode::InputUnknown,
     ReasonCode::GpuBusy,
     ReasonCode::CpuBusy,
     ReasonCode::GpuHot,
+    ReasonCode::CpuHot,
+    ReasonCode::Metered,
+    ReasonCode::MeteredUnknown,
+    ReasonCode::Vpn,
     ReasonCode::DiskLow,
     ReasonCode::AtALoss,
     ReasonCode::Starting,
@@ -156,12 +198,51 @@ pub const fn hold(code: ReasonCode) -> Duration {
         ReasonCode::GpuBusy
         | ReasonCode::CpuBusy
         | ReasonCode::GpuHot
+        | ReasonCode::CpuHot
         | ReasonCode::ExclusiveApp
-        | ReasonCode::FullscreenApp => 30,
-        ReasonCode::OnBattery | ReasonCode::PowerUnknown => 10,
+        | ReasonCode::FullscreenApp
+        | ReasonCode::InCall
+        | ReasonCode::MediaPlaying
+        | ReasonCode::ScreenKeptOn => 30,
+        ReasonCode::OnBattery
+        | ReasonCode::PowerUnknown
+        | ReasonCode::PowerSaver
+        | ReasonCode::Metered
+        | ReasonCode::MeteredUnknown
+        | ReasonCode::Vpn
+        | ReasonCode::OtherUser
+        | ReasonCode::RemoteSession => 10,
         ReasonCode::DiskLow => 60,
         _ => 0,
     })
+}
+
+/// Whether a reason holds the card.
+const fn holds_card(code: ReasonCode) -> bool {
+    !matches!(code, ReasonCode::Vpn)
+}
+
+/// Whether a reason holds the upload. Typing pauses the card, files may go on gently.
+const fn holds_upload(code: ReasonCode) -> bool {
+    matches!(
+        code,
+        ReasonCode::TurnedOff
+            | ReasonCode::NotWelcomed
+            | ReasonCode::Snoozed
+            | ReasonCode::JournalFailing
+            | ReasonCode::CoordinatorVersion
+            | ReasonCode::DeviceSuspended
+            | ReasonCode::Benchmarking
+            | ReasonCode::SystemSleep
+            | ReasonCode::OnBattery
+            | ReasonCode::PowerUnknown
+            | ReasonCode::PowerSaver
+            | ReasonCode::Schedule
+            | ReasonCode::Metered
+            | ReasonCode::MeteredUnknown
+            | ReasonCode::Vpn
+            | ReasonCode::DiskLow
+    )
 }
 
 /// Whether the card and the upload are shared at `now`, every reason why not, and what to remember.
@@ -173,10 +254,76 @@ pub fn decide(
 ) -> (Decision, Memory) {
     let mut memory = memory.clone();
     forget_the_past(&mut memory, now);
+    let unread = rules::is_unread(signals, preferences);
+    memory.unread_since = unread.then(|| memory.unread_since.unwrap_or(now));
+    heed_heat(signals, preferences, &mut memory, now);
     let causes = causes(signals, preferences, &memory, now);
+    remember(&mut memory, &causes, preferences, now);
 
+    let reasons: Vec<Reason> = reasons(&memory, &causes);
+    let light = rules::light(signals, preferences, &memory, now);
+    let review_at = reasons
+        .iter()
+        .filter_map(|reason| reason.ends_at)
+        .chain(memory.kept.share_now_until)
+        .chain(memory.unread_since.map(|since| since.plus(SENSORS_WITHIN)))
+        .chain(light.and_then(|_| rules::away_at(signals, preferences, now)))
+        .chain(has_hours(preferences).then_some(signals.local_hour.ends_at))
+        .filter(|&at| at > now)
+        .min();
+    let held = |holds: fn(ReasonCode) -> bool| -> Vec<Reason> {
+        reasons.iter().filter(|reason| holds(reason.code)).cloned().collect()
+    };
+    let upload = match held(holds_upload) {
+        held if held.is_empty() => Upload::Share,
+        held => Upload::Hold(held),
+    };
+    let compute = match held(holds_card) {
+        held if held.is_empty() => {
+            Compute::Run { pace: pace(light, preferences, &memory), light: light.is_some() }
+        }
+        held => Compute::Suspend(held),
+    };
+    memory.ran = matches!(compute, Compute::Run { .. });
+    (Decision { compute, upload, review_at }, memory)
+}
+
+/// How fast the card works: as the owner allows it, as its heat allows it, and gently while somebody is near.
+fn pace(light: Option<u8>, preferences: &Preferences, memory: &Memory) -> Pace {
+    let most = preferences.card_percent.min(memory.thermostat.percent());
+    match light {
+        Some(share) => Pace { duty_percent: share.min(most), ..Pace::NEAR },
+        None => Pace { duty_percent: most, ..Pace::AWAY },
+    }
+}
+
+/// Lets the thermostat see the card's temperature while the card works.
+fn heed_heat(signals: &Signals, preferences: &Preferences, memory: &mut Memory, now: UnixMillis) {
+    match signals.slow.gpu_celsius {
+        Reading::Known(celsius) => {
+            memory.feels_heat = true;
+            if memory.ran {
+                memory.thermostat.step(celsius, preferences.max_celsius, now);
+            } else {
+                memory.thermostat.rest();
+            }
+        }
+        Reading::Unknown(why) => {
+            memory.thermostat.rest();
+            memory.feels_heat &= matches!(why, Unknown::Failed | Unknown::TimedOut | Unknown::NotYet);
+        }
+    }
+}
+
+/// Adds what applies now to what is remembered, and ends what has not applied for longer than its hold.
+fn remember(
+    memory: &mut Memory,
+    causes: &BTreeMap<ReasonCode, Cause>,
+    preferences: &Preferences,
+    now: UnixMillis,
+) {
     let mut held = BTreeMap::new();
-    for (&code, cause) in &causes {
+    for (&code, cause) in causes {
         let since_at = memory.held.get(&code).map_or(now, |h| h.since_at);
         // A clock that was set back must not leave a beginning in the future.
         let since_at = match (code, memory.kept.snoozed) {
@@ -193,8 +340,11 @@ pub fn decide(
         }
     }
     memory.held = held;
+}
 
-    let reasons: Vec<Reason> = ORDER
+/// What is remembered, in the order of headlines.
+fn reasons(memory: &Memory, causes: &BTreeMap<ReasonCode, Cause>) -> Vec<Reason> {
+    ORDER
         .iter()
         .filter_map(|&code| {
             let held = memory.held.get(&code)?;
@@ -211,28 +361,19 @@ pub fn decide(
                 subject: held.subject.clone(),
             })
         })
-        .collect();
-
-    let light = memory.kept.share_now_until.is_some_and(|until| until > now);
-    let review_at = reasons
-        .iter()
-        .filter_map(|reason| reason.ends_at)
-        .chain(memory.kept.share_now_until)
-        .chain(has_hours(preferences).then_some(signals.local_hour.ends_at))
-        .filter(|&at| at > now)
-        .min();
-    let upload = upload(&reasons);
-    let compute = if reasons.is_empty() {
-        let pace = if light { Pace::NEAR } else { Pace::AWAY };
-        Compute::Run(Pace { duty_percent: pace.duty_percent.min(preferences.card_percent), ..pace })
-    } else {
-        Compute::Suspend(reasons)
-    };
-    (Decision { compute, upload, review_at }, memory)
+        .collect()
 }
 
 /// Ends what has run out, and moves instants that a clock set back has left in the future.
 fn forget_the_past(memory: &mut Memory, now: UnixMillis) {
+    if let Some(snoozed) = &mut memory.kept.snoozed
+        && snoozed.since_at > now
+    {
+        // The clock was set back: what is left of the span begins anew, so that an hour stays an hour.
+        let ahead = snoozed.since_at.since(now);
+        snoozed.until_at = snoozed.until_at.map(|until| UnixMillis(until.0.saturating_sub(millis(ahead))));
+        snoozed.since_at = now;
+    }
     if memory.kept.snoozed.is_some_and(|s| s.until_at.is_some_and(|until| until <= now)) {
         memory.kept.snoozed = None;
     }
@@ -241,16 +382,27 @@ fn forget_the_past(memory: &mut Memory, now: UnixMillis) {
         memory.kept.share_now_until = None;
     }
     memory.started_at = memory.started_at.min(now);
+    memory.unread_since = memory.unread_since.map(|since| since.min(now));
     for held in memory.held.values_mut() {
         held.last_at = held.last_at.min(now);
         held.since_at = held.since_at.min(now);
     }
 }
 
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Whether the owner's present rules make this reason void at once, without its hold.
 fn lifted(code: ReasonCode, p: &Preferences) -> bool {
     match code {
         ReasonCode::OnBattery | ReasonCode::PowerUnknown => p.on_battery,
+        ReasonCode::PowerSaver => p.with_power_saver,
+        ReasonCode::Metered | ReasonCode::MeteredUnknown => p.on_metered,
+        ReasonCode::Vpn => p.on_vpn,
+        ReasonCode::InCall => p.in_calls,
+        ReasonCode::MediaPlaying | ReasonCode::ScreenKeptOn => p.with_media,
+        ReasonCode::OtherUser | ReasonCode::RemoteSession => p.idle_after_seconds == 0,
         ReasonCode::ExclusiveApp => p.exclusive_programs.is_empty(),
         ReasonCode::CpuBusy => p.max_other_cpu_percent >= 100,
         _ => false,
@@ -259,155 +411,4 @@ fn lifted(code: ReasonCode, p: &Preferences) -> bool {
 
 fn has_hours(p: &Preferences) -> bool {
     p.hours.iter().any(|mask| mask & 0x00ff_ffff != 0x00ff_ffff)
-}
-
-/// Every veto that applies at this moment.
-fn causes(s: &Signals, p: &Preferences, memory: &Memory, now: UnixMillis) -> BTreeMap<ReasonCode, Cause> {
-    let mut causes = BTreeMap::new();
-    let mut veto = |code, applies: bool, cause: Cause| {
-        if applies {
-            causes.insert(code, cause);
-        }
-    };
-    let plain = Cause::default;
-    let until = |ends_at| Cause { ends_at: Some(ends_at), ..Cause::default() };
-    let c = &s.conditions;
-
-    veto(ReasonCode::TurnedOff, !p.enabled, plain());
-    veto(ReasonCode::NotWelcomed, !memory.kept.welcomed, plain());
-    if let Some(snoozed) = memory.kept.snoozed {
-        veto(ReasonCode::Snoozed, true, Cause { ends_at: snoozed.until_at, ..plain() });
-    }
-    veto(ReasonCode::JournalFailing, c.journal_failing, plain());
-    veto(ReasonCode::CoordinatorVersion, c.coordinator_version, plain());
-    veto(ReasonCode::DeviceSuspended, c.device_suspended, plain());
-    veto(ReasonCode::NoDriver, c.no_driver, plain());
-    veto(ReasonCode::SoftwareDriver, c.software_driver, plain());
-    if let Some(until_at) = c.worker_failing_until {
-        veto(ReasonCode::WorkerFailing, until_at > now, until(until_at));
-    }
-    veto(ReasonCode::Benchmarking, c.benchmarking, plain());
-    if let Some(woke_at) = s.woke_at {
-        // An instant in the future is of a clock that was set back; it says nothing.
-        let ends_at = woke_at.plus(WOKEN_FOR);
-        veto(ReasonCode::SystemSleep, woke_at <= now && ends_at > now, until(ends_at));
-    }
-    if let Some((cost, pay)) = c.at_a_loss {
-        veto(ReasonCode::AtALoss, true, Cause { seen: Some(cost), limit: Some(pay), ..plain() });
-    }
-    // What has not been read for the first time yet says nothing of its own: the program is still starting.
-    let grace_ends_at = memory.started_at.plus(START_GRACE);
-    let unread = is_unread(s, p);
-    let ends_at = Some(grace_ends_at).filter(|_| !unread);
-    veto(ReasonCode::Starting, unread || grace_ends_at > now, Cause { ends_at, ..plain() });
-
-    let light = memory.kept.share_now_until.is_some_and(|until| until > now);
-    if p.idle_after_seconds > 0 && !light {
-        let minutes = p.idle_after_seconds.div_ceil(60);
-        match s.input {
-            Reading::Known(Input::Active) => {
-                veto(ReasonCode::UserActive, true, Cause { limit: Some(minutes), ..plain() });
-            }
-            Reading::Known(Input::IdleSince(since)) => {
-                // Nobody can have been idle since the future.
-                let ends_at = since.min(now).plus(Duration::from_secs(p.idle_after_seconds.into()));
-                let cause = Cause { ends_at: Some(ends_at), limit: Some(minutes), ..plain() };
-                veto(ReasonCode::UserActive, ends_at > now, cause);
-            }
-            Reading::Unknown(Unknown::NotYet) => {}
-            Reading::Unknown(_) => {
-                veto(ReasonCode::InputUnknown, true, Cause { limit: Some(minutes), ..plain() });
-            }
-        }
-    }
-    veto(ReasonCode::FullscreenApp, s.fullscreen == Reading::Known(true), plain());
-
-    if !p.on_battery {
-        match s.power {
-            Reading::Known(Power::Mains) | Reading::Unknown(Unknown::NotYet) => {}
-            Reading::Known(Power::Battery { percent }) => {
-                veto(ReasonCode::OnBattery, true, Cause { seen: percent.map(u32::from), ..plain() });
-            }
-            Reading::Unknown(_) => veto(ReasonCode::PowerUnknown, true, plain()),
-        }
-    }
-    if let Some(ends_at) = schedule_ends_at(s, p) {
-        veto(ReasonCode::Schedule, true, Cause { ends_at, ..plain() });
-    }
-    if let Reading::Known(programs) = &s.quick.programs {
-        let running = programs.iter().find(|name| p.exclusive_programs.contains(name));
-        veto(ReasonCode::ExclusiveApp, running.is_some(), Cause { subject: running.cloned(), ..plain() });
-    }
-    if p.max_other_cpu_percent < 100 {
-        let (seen, limit) = (s.slow.other_cpu_percent.known(), p.max_other_cpu_percent);
-        let cause = Cause { seen: seen.map(u32::from), limit: Some(limit.into()), ..plain() };
-        let unread = s.slow.other_cpu_percent == Reading::Unknown(Unknown::NotYet);
-        veto(ReasonCode::CpuBusy, !unread && seen.is_none_or(|percent| percent > limit), cause);
-    }
-    if let Reading::Known(percent) = s.slow.other_gpu_percent {
-        let cause = Cause { seen: Some(percent.into()), limit: Some(GPU_BUSY_PERCENT.into()), ..plain() };
-        veto(ReasonCode::GpuBusy, percent >= GPU_BUSY_PERCENT, cause);
-    }
-    if let Reading::Known(celsius) = s.slow.gpu_celsius {
-        let cooled = if memory.holds(ReasonCode::GpuHot) { COOLED_BY } else { 0 };
-        let cause = Cause { seen: Some(celsius.into()), limit: Some(p.max_celsius.into()), ..plain() };
-        veto(ReasonCode::GpuHot, celsius > p.max_celsius.saturating_sub(cooled), cause);
-    }
-    let seen = s.slow.free_disk_mbytes.known();
-    let limit = u64::from(p.min_free_disk_mbytes);
-    // A tenth more than the limit ends it, so that a file that comes and goes does not.
-    let wanted = if memory.holds(ReasonCode::DiskLow) { limit + limit / 10 } else { limit };
-    let shown = seen.map(|mbytes| u32::try_from(mbytes).unwrap_or(u32::MAX));
-    let cause = Cause { seen: shown, limit: Some(p.min_free_disk_mbytes), ..plain() };
-    let unread = s.slow.free_disk_mbytes == Reading::Unknown(Unknown::NotYet);
-    let low = !unread && seen.is_none_or(|mbytes| mbytes < wanted);
-    veto(ReasonCode::DiskLow, c.disk_full || low, cause);
-    causes
-}
-
-/// Whether a value that a rule of the owner's needs has not been read since the start or the last sleep.
-fn is_unread(s: &Signals, p: &Preferences) -> bool {
-    let not_yet = Unknown::NotYet;
-    p.idle_after_seconds > 0 && s.input == Reading::Unknown(not_yet)
-        || !p.on_battery && s.power == Reading::Unknown(not_yet)
-        || p.max_other_cpu_percent < 100 && s.slow.other_cpu_percent == Reading::Unknown(not_yet)
-        || s.slow.free_disk_mbytes == Reading::Unknown(not_yet)
-}
-
-/// Outside the hours of the schedule: when they next begin, `Some(None)` if never. `None` inside them.
-fn schedule_ends_at(s: &Signals, p: &Preferences) -> Option<Option<UnixMillis>> {
-    let start = u32::from(s.local_hour.weekday) * 24 + u32::from(s.local_hour.hour);
-    let allowed = |hour: u32| {
-        let mask = p.hours[(hour / 24 % 7) as usize];
-        mask >> (hour % 24) & 1 == 1
-    };
-    if allowed(start) {
-        return None;
-    }
-    // Whole hours of an hour each: a change to or from summer time in between shows an hour early or late and is
-    // corrected when the next hour begins.
-    let ahead = (1..=7 * 24).find(|&hours| allowed(start + hours));
-    Some(ahead.map(|hours| s.local_hour.ends_at.plus(Duration::from_secs(u64::from(hours - 1) * 3600))))
-}
-
-fn upload(reasons: &[Reason]) -> Upload {
-    let holds = |code: ReasonCode| {
-        matches!(
-            code,
-            ReasonCode::TurnedOff
-                | ReasonCode::NotWelcomed
-                | ReasonCode::Snoozed
-                | ReasonCode::JournalFailing
-                | ReasonCode::CoordinatorVersion
-                | ReasonCode::DeviceSuspended
-                | ReasonCode::Benchmarking
-                | ReasonCode::SystemSleep
-                | ReasonCode::OnBattery
-                | ReasonCode::PowerUnknown
-                | ReasonCode::Schedule
-                | ReasonCode::DiskLow
-        )
-    };
-    let codes: Vec<ReasonCode> = reasons.iter().map(|r| r.code).filter(|&code| holds(code)).collect();
-    if codes.is_empty() { Upload::Share } else { Upload::Hold(codes) }
 }

@@ -11,8 +11,9 @@ use protocol::units::UnixMillis;
 
 mod migrations {
     pub(super) mod v1;
+    pub(super) mod v2;
 }
-use migrations::v1;
+use migrations::{v1, v2};
 
 /// Name of the file in the data folder.
 pub const FILE_NAME: &str = "preferences.toml";
@@ -22,10 +23,18 @@ pub fn defaults() -> Preferences {
     Preferences {
         enabled: true,
         idle_after_seconds: 300,
+        light_percent: 0,
         card_percent: 100,
+        card_memory_percent: 80,
         max_celsius: 80,
+        max_cpu_celsius: 90,
         max_other_cpu_percent: 25,
         on_battery: false,
+        with_power_saver: false,
+        in_calls: false,
+        with_media: false,
+        on_metered: false,
+        on_vpn: false,
         exclusive_programs: Vec::new(),
         hours: [0x00ff_ffff; 7],
         upload_kbits: 0,
@@ -64,8 +73,11 @@ pub fn check(p: &Preferences) -> Result<(), InvalidPreferences> {
         if fits { Ok(()) } else { Err(InvalidPreferences { field, found, min, max }) }
     };
     within("idle_after_seconds", p.idle_after_seconds.into(), 0, 7200)?;
+    within("light_percent", p.light_percent.into(), 0, 50)?;
     within("card_percent", p.card_percent.into(), 10, 100)?;
+    within("card_memory_percent", p.card_memory_percent.into(), 10, 100)?;
     within("max_celsius", p.max_celsius.into(), 50, 95)?;
+    within("max_cpu_celsius", p.max_cpu_celsius.into(), 50, 105)?;
     within("max_other_cpu_percent", p.max_other_cpu_percent.into(), 5, 100)?;
     within("exclusive_programs", p.exclusive_programs.len() as u64, 0, 64)?;
     for name in &p.exclusive_programs {
@@ -116,7 +128,7 @@ pub enum ParseError {
     #[error("the preferences are malformed")]
     Malformed(#[from] toml::de::Error),
     /// Written by a later version of Hearth.
-    #[error("the preferences have version {found}, this program knows 1")]
+    #[error("the preferences have version {found}, this program knows up to 2")]
     Version {
         /// The number found.
         found: u32,
@@ -199,6 +211,7 @@ pub fn parse(text: &str) -> Result<Preferences, ParseError> {
     let version: v1::Version = toml::from_str(text)?;
     let preferences = match version.version {
         1 => v1::read(text)?,
+        2 => v2::read(text)?,
         found => return Err(ParseError::Version { found }),
     };
     check(&preferences)?;
@@ -210,7 +223,7 @@ pub fn parse(text: &str) -> Result<Preferences, ParseError> {
 /// # Errors
 /// [`SaveError::Encode`] when a value has no TOML form.
 pub fn render(preferences: &Preferences) -> Result<String, SaveError> {
-    Ok(toml::to_string(&v1::File::from(preferences))?)
+    Ok(toml::to_string(&v2::File::from(preferences))?)
 }
 
 /// Writes the file whole or not at all: a new file beside it, synchronised, then renamed over it.
@@ -270,6 +283,9 @@ mod tests {
         };
         check(|p| p.idle_after_seconds = 7201, "idle_after_seconds");
         check(|p| p.card_percent = 9, "card_percent");
+        check(|p| p.light_percent = 51, "light_percent");
+        check(|p| p.card_memory_percent = 101, "card_memory_percent");
+        check(|p| p.max_cpu_celsius = 49, "max_cpu_celsius");
         check(|p| p.max_celsius = 96, "max_celsius");
         check(|p| p.max_other_cpu_percent = 4, "max_other_cpu_percent");
         check(|p| p.hours[2] = 1 << 24, "hours");

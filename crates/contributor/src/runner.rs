@@ -142,7 +142,8 @@ pub trait Compute: Send {
 
 /// The real one, over the sandbox.
 pub struct Runner {
-    asks: mpsc::UnboundedSender<ComputeAsk>,
+    /// Each with the moment at which it was given: a hand-back is measured from there.
+    asks: mpsc::UnboundedSender<(Instant, ComputeAsk)>,
     task: JoinHandle<()>,
 }
 
@@ -163,7 +164,7 @@ impl Runner {
 
 impl Compute for Runner {
     fn give(&mut self, ask: ComputeAsk) {
-        if self.asks.send(ask).is_err() {
+        if self.asks.send((Instant::now(), ask)).is_err() {
             tracing::error!("the runner has ended");
         }
     }
@@ -216,14 +217,14 @@ struct Hand {
 
 /// What the task woke up for.
 enum Woken {
-    Ask(Option<ComputeAsk>),
+    Ask(Option<(Instant, ComputeAsk)>),
     Event(WorkerEvent),
     Opened(Result<Result<(Worker, Ready), SpawnError>, tokio::task::JoinError>),
     Prepared(Result<Prepared, tokio::task::JoinError>),
 }
 
 impl Hand {
-    async fn act(mut self, mut asked: mpsc::UnboundedReceiver<ComputeAsk>) {
+    async fn act(mut self, mut asked: mpsc::UnboundedReceiver<(Instant, ComputeAsk)>) {
         loop {
             let woken = tokio::select! {
                 biased;
@@ -233,7 +234,7 @@ impl Hand {
                 prepared = finished(self.preparing.as_mut()) => Woken::Prepared(prepared),
             };
             match woken {
-                Woken::Ask(Some(ask)) => self.take_in(ask).await,
+                Woken::Ask(Some((at, ask))) => self.take_in(ask, at).await,
                 Woken::Ask(None) => break,
                 Woken::Event(event) => self.hear(event),
                 Woken::Opened(opened) => {
@@ -253,7 +254,7 @@ impl Hand {
         (self.outlet)(event);
     }
 
-    async fn take_in(&mut self, ask: ComputeAsk) {
+    async fn take_in(&mut self, ask: ComputeAsk, at: Instant) {
         match ask {
             ComputeAsk::Open => {
                 let spawn = self.spawn.clone();
@@ -270,7 +271,7 @@ impl Hand {
                 self.preparing =
                     Some(tokio::task::spawn_blocking(move || read_slice(&shelf, run, resume_from)));
             }
-            ComputeAsk::Suspend { release } => self.suspend(release).await,
+            ComputeAsk::Suspend { release } => self.suspend(release, at).await,
             ComputeAsk::Resume(pace) => self.resume(pace),
             ComputeAsk::Close => {
                 let detail = self.close().await;
@@ -279,7 +280,7 @@ impl Hand {
         }
     }
 
-    async fn suspend(&mut self, release: bool) {
+    async fn suspend(&mut self, release: bool, asked: Instant) {
         let (Some(worker), Some(slice)) = (&mut self.worker, &mut self.slice) else {
             let event = if release { ComputeEvent::Released } else { ComputeEvent::Yielded { took: None } };
             return self.tell(event);
@@ -289,7 +290,6 @@ impl Hand {
             let event = if release { ComputeEvent::Released } else { ComputeEvent::Yielded { took: None } };
             return self.tell(event);
         }
-        let asked = Instant::now();
         worker.suspend(release, PREEMPT_KILL);
         if release {
             return;

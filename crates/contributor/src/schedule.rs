@@ -112,6 +112,8 @@ pub struct Schedule {
     /// Differs from device to device.
     spread: u8,
     pace: Option<Pace>,
+    /// Bytes of the card's memory that a program may take; `None` where the card's size is not known.
+    memory: Option<u64>,
     permitted: bool,
     adapter: Option<Adapter>,
     known: Known,
@@ -130,6 +132,8 @@ pub struct Schedule {
     giving_back: BTreeSet<LeaseId>,
     /// Programs that this device will not run; their leases are handed back.
     refused: BTreeSet<Hash>,
+    /// Programs that need more of the card's memory than the owner lends now; their leases are handed back too.
+    too_large: BTreeSet<Hash>,
     blobs: BTreeMap<Hash, Blob>,
     programs: BTreeMap<Hash, ProgramState>,
     lane: Lane,
@@ -144,6 +148,7 @@ impl Schedule {
             local,
             spread,
             pace: None,
+            memory: None,
             permitted: false,
             adapter: None,
             known: Known::Unchecked,
@@ -158,6 +163,7 @@ impl Schedule {
             held: Vec::new(),
             giving_back: BTreeSet::new(),
             refused: BTreeSet::new(),
+            too_large: BTreeSet::new(),
             blobs: BTreeMap::new(),
             programs: BTreeMap::new(),
             lane: Lane::default(),
@@ -267,6 +273,16 @@ impl Schedule {
             Event::NotSaved { lease, slice } => {
                 if let Some(held) = self.find(lease) {
                     held.saving.remove(&slice);
+                }
+            }
+            Event::MemoryAllowed(bytes) => {
+                self.memory = bytes;
+                // What is too large is found anew, one program after the other, as leases come.
+                self.too_large.clear();
+                let large = self.programs.keys().copied().filter(|program| self.is_too_large(program));
+                for program in large.collect::<Vec<_>>() {
+                    self.too_large.insert(program);
+                    self.hand_back(program, now, commands);
                 }
             }
             Event::GiveUp => self.give_up(now, commands),
@@ -426,7 +442,7 @@ impl Schedule {
             if known || self.giving_back.contains(&lease.lease) || self.ours(lease.deadline_at) <= now {
                 continue;
             }
-            if self.refused.contains(&lease.program) {
+            if self.refused.contains(&lease.program) || self.too_large.contains(&lease.program) {
                 self.giving_back.insert(lease.lease);
                 continue;
             }
@@ -494,7 +510,12 @@ impl Schedule {
         match result {
             Ok(program) => {
                 self.programs.insert(hash, ProgramState::Ready(program));
-                self.want_inputs(hash, now, commands);
+                if self.is_too_large(&hash) {
+                    self.too_large.insert(hash);
+                    self.hand_back(hash, now, commands);
+                } else {
+                    self.want_inputs(hash, now, commands);
+                }
             }
             Err(ProgramFault::Damaged) => {
                 self.programs.insert(hash, ProgramState::Fetching);
@@ -502,6 +523,19 @@ impl Schedule {
             }
             Err(ProgramFault::Refused) => self.refuse(hash, now, commands),
         }
+    }
+
+    /// Whether a program that is read needs more of the card's memory than the owner lends.
+    fn is_too_large(&self, hash: &Hash) -> bool {
+        match (self.programs.get(hash), self.memory) {
+            (Some(ProgramState::Ready(program)), Some(allowed)) => program.cost.memory_bytes > allowed,
+            _ => false,
+        }
+    }
+
+    /// What was last said of the card's memory.
+    pub fn memory_allowed(&self) -> Option<u64> {
+        self.memory
     }
 
     /// Wants what the leases of a program that is read need; a lease that does not fit it is handed back.
@@ -531,6 +565,11 @@ impl Schedule {
     /// Hands back every lease of a program and takes none of it again.
     fn refuse(&mut self, program: Hash, now: UnixMillis, commands: &mut Vec<Command>) {
         self.refused.insert(program);
+        self.hand_back(program, now, commands);
+    }
+
+    /// Hands the open leases of a program back.
+    fn hand_back(&mut self, program: Hash, now: UnixMillis, commands: &mut Vec<Command>) {
         let leases: Vec<LeaseId> = self
             .held
             .iter()

@@ -14,7 +14,7 @@ use protocol::wire::NoWork;
 
 use crate::conformance::Known;
 use crate::link::FaultKind;
-use crate::policy::{Compute, Decision, Kept};
+use crate::policy::{Compute, Decision, Kept, Upload};
 use crate::schedule::LinkState;
 use crate::store::DayWork;
 
@@ -76,6 +76,14 @@ pub fn build(facts: &Facts<'_>, before: Option<&Status>, now: UnixMillis) -> Sta
         0 => measured.map(|bits| bits / 4 * 3),
         kbits => Some(u64::from(kbits) * 1000),
     };
+    let (duty_percent, light) = match &facts.decision.compute {
+        Compute::Run { pace, light } if facts.computing => (Some(pace.duty_percent), *light),
+        Compute::Run { .. } | Compute::Suspend(_) => (None, false),
+    };
+    let held = match &facts.decision.upload {
+        Upload::Share => Vec::new(),
+        Upload::Hold(reasons) => reasons.clone(),
+    };
     Status {
         at: now,
         network: facts.network.to_owned(),
@@ -87,6 +95,8 @@ pub fn build(facts: &Facts<'_>, before: Option<&Status>, now: UnixMillis) -> Sta
             adapter: facts.adapter.cloned(),
             confinement: facts.confinement.cloned(),
             limit_percent: facts.preferences.card_percent,
+            duty_percent,
+            light,
             watts: facts.watts,
             celsius: facts.celsius,
             bundles_today: facts.today.bundles,
@@ -95,7 +105,12 @@ pub fn build(facts: &Facts<'_>, before: Option<&Status>, now: UnixMillis) -> Sta
             yield_p99_millis: percentile_99(facts.yields_micros).map(millis),
         },
         // Files are not delivered yet by this version; the lane says what would be its limit.
-        upload: UploadLane { sharing: false, measured_bits_per_s: measured, limit_bits_per_s: limit },
+        upload: UploadLane {
+            reasons: held,
+            sharing: false,
+            measured_bits_per_s: measured,
+            limit_bits_per_s: limit,
+        },
         sent_today: facts.sent_today.clone(),
         work: facts.work.clone(),
         today: facts.money.clone(),
@@ -123,8 +138,8 @@ fn percentile_99(values: &[u64]) -> Option<u64> {
 fn reasons(facts: &Facts<'_>, now: UnixMillis) -> Vec<Reason> {
     match &facts.decision.compute {
         Compute::Suspend(reasons) => reasons.clone(),
-        Compute::Run(_) if facts.computing => Vec::new(),
-        Compute::Run(_) => {
+        Compute::Run { .. } if facts.computing => Vec::new(),
+        Compute::Run { .. } => {
             let (code, since_at) = missing(facts, now);
             vec![Reason { code, since_at, ends_at: None, seen: None, limit: None, subject: None }]
         }
@@ -185,14 +200,24 @@ fn state(facts: &Facts<'_>, reasons: &[Reason]) -> State {
         ReasonCode::Snoozed
         | ReasonCode::UserActive
         | ReasonCode::InputUnknown
+        | ReasonCode::OtherUser
+        | ReasonCode::RemoteSession
         | ReasonCode::OnBattery
         | ReasonCode::PowerUnknown
+        | ReasonCode::PowerSaver
         | ReasonCode::Schedule
         | ReasonCode::FullscreenApp
         | ReasonCode::ExclusiveApp
+        | ReasonCode::InCall
+        | ReasonCode::MediaPlaying
+        | ReasonCode::ScreenKeptOn
         | ReasonCode::CpuBusy
         | ReasonCode::GpuBusy
         | ReasonCode::GpuHot
+        | ReasonCode::CpuHot
+        | ReasonCode::Metered
+        | ReasonCode::MeteredUnknown
+        | ReasonCode::Vpn
         | ReasonCode::DiskLow
         | ReasonCode::SystemSleep => State::Paused,
     }
@@ -277,7 +302,7 @@ mod tests {
     #[test]
     fn one_state_is_chosen_from_decision_and_line() {
         use ReasonCode as R;
-        let run = || Compute::Run(Pace::AWAY);
+        let run = || Compute::Run { pace: Pace::AWAY, light: false };
         check(run(), true, LinkState::Up, None, Known::Passed, (State::Sharing, None));
         check(run(), true, DOWN, None, Known::Passed, (State::WorkingOffline, None));
         check(run(), false, DOWN, None, Known::Passed, (State::Waiting, Some(R::CoordinatorUnreachable)));

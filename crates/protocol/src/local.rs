@@ -124,6 +124,8 @@ pub enum Command {
         /// All of them.
         preferences: Preferences,
     },
+    /// Everything that is looked at before the card is shared, and how each of it stands now.
+    Checks,
     /// Measure the graphics card and the line; progress shows in [`Status::benchmark`].
     Measure,
     /// Stop the measurement.
@@ -197,6 +199,11 @@ pub enum Answer {
     Preferences {
         /// All of them.
         preferences: Preferences,
+    },
+    /// Answer to [`Command::Checks`].
+    Checks {
+        /// In the order in which one becomes the headline.
+        checks: Vec<Check>,
     },
     /// Earnings of a span.
     Earnings {
@@ -438,25 +445,45 @@ pub enum ReasonCode {
     UserActive,
     /// Whether somebody is here cannot be known, so somebody is.
     InputUnknown,
+    /// Another user is at the screen.
+    OtherUser,
+    /// Somebody uses this computer from afar.
+    RemoteSession,
     /// On battery.
     OnBattery,
     /// Whether it is on battery cannot be known.
     PowerUnknown,
+    /// The system saves power.
+    PowerSaver,
     /// Outside the hours of the schedule.
     Schedule,
     /// A program fills the screen.
     FullscreenApp,
     /// A program named by the owner runs.
     ExclusiveApp,
+    /// A microphone or a camera is in use: somebody is in a call.
+    InCall,
+    /// A player plays music or a film.
+    MediaPlaying,
+    /// A program keeps the screen on: a film, a presentation.
+    ScreenKeptOn,
     /// Other programs use the processor.
     CpuBusy,
     /// Other programs use the card.
     GpuBusy,
     /// The card is too warm.
     GpuHot,
+    /// The processor is too warm.
+    CpuHot,
+    /// Data costs money on this link.
+    Metered,
+    /// Whether data costs money on this link cannot be known.
+    MeteredUnknown,
+    /// A VPN is up. Holds the upload alone.
+    Vpn,
     /// The disk is nearly full.
     DiskLow,
-    /// The system sleeps or just woke.
+    /// The system falls asleep or just woke.
     SystemSleep,
     /// The measurement runs.
     Benchmarking,
@@ -486,6 +513,43 @@ pub enum ReasonCode {
     TurnedOff,
 }
 
+/// One rule, and what it says now: a line of "why not now?".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Check {
+    /// The reason that this rule gives when it holds.
+    pub code: ReasonCode,
+    /// How it stands.
+    pub verdict: Verdict,
+    /// The figure seen (a percentage, °C, minutes, MB), where there is one.
+    pub seen: Option<u32>,
+    /// The limit that the figure is held against.
+    pub limit: Option<u32>,
+    /// The reason in full, while it holds.
+    pub reason: Option<Reason>,
+}
+
+/// How a rule stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Nothing to hold against sharing.
+    Clear,
+    /// It holds the card, the upload or both.
+    Holds,
+    /// The owner has turned the rule off.
+    Off,
+    /// Not read yet.
+    NotYet,
+    /// Not known: nothing on this computer tells it. Does not hold.
+    NoSource,
+    /// Not known: Hearth cannot read it on this system yet. Does not hold.
+    NotWrittenYet,
+    /// Not known: what tells it has failed. Does not hold.
+    Failed,
+    /// Not known: what tells it did not answer in time. Does not hold.
+    TimedOut,
+}
+
 /// The graphics card now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct CardLane {
@@ -497,6 +561,10 @@ pub struct CardLane {
     pub confinement: Option<Confinement>,
     /// Share of the card that may be used, percent.
     pub limit_percent: u8,
+    /// Share of the time that it works now, percent: less than the limit while somebody is here or it is warm.
+    pub duty_percent: Option<u8>,
+    /// It works in light mode: somebody is here, and has its smaller share allowed.
+    pub light: bool,
     /// Power in watts, where it can be read.
     pub watts: Option<u32>,
     /// Temperature in °C, where it can be read.
@@ -514,6 +582,8 @@ pub struct CardLane {
 /// The upload now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct UploadLane {
+    /// Why nothing may be uploaded now; empty while it may.
+    pub reasons: Vec<Reason>,
     /// Whether files are delivered to other homes.
     pub sharing: bool,
     /// Measured uplink in bit/s.
@@ -868,14 +938,30 @@ pub struct Preferences {
     pub enabled: bool,
     /// Idle time before the card is shared, in seconds, 0 to 7200.
     pub idle_after_seconds: u32,
+    /// Share of the card while somebody is here, percent, 0 to 50; 0 pauses it.
+    pub light_percent: u8,
     /// Share of the card, percent, 10 to 100.
     pub card_percent: u8,
-    /// Warmest card, °C, 50 to 95.
+    /// Share of the card's memory that work may take, percent, 10 to 100.
+    pub card_memory_percent: u8,
+    /// Temperature of the card that is held, °C, 50 to 95: it works less as it comes near.
     pub max_celsius: u8,
+    /// Warmest processor, °C, 50 to 105.
+    pub max_cpu_celsius: u8,
     /// Other programs' processor use above which sharing pauses, percent, 5 to 100.
     pub max_other_cpu_percent: u8,
     /// Whether to share on battery.
     pub on_battery: bool,
+    /// Whether to share while the system saves power.
+    pub with_power_saver: bool,
+    /// Whether to share while a microphone or a camera is in use.
+    pub in_calls: bool,
+    /// Whether to share while a film or music plays or a program keeps the screen on.
+    pub with_media: bool,
+    /// Whether to share where data costs money.
+    pub on_metered: bool,
+    /// Whether to upload through a VPN.
+    pub on_vpn: bool,
     /// Programs that pause sharing while they run.
     pub exclusive_programs: Vec<String>,
     /// Hours of the week in which sharing is allowed: 7 days from Monday, bit n = hour n.

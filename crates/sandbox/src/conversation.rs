@@ -115,11 +115,29 @@ impl Shape {
 #[derive(Debug)]
 struct Slice {
     id: SliceId,
-    /// Active time left, counted from `since` while it runs.
+    /// Active time left at the present share of the device, counted from `since` while it runs.
     left: Duration,
+    /// Share of the time that the device may work, in percent.
+    duty_percent: u8,
     /// When it last began to run; `None` while suspended.
     since: Option<Instant>,
     heard_at: Instant,
+}
+
+impl Slice {
+    /// Takes the time that it ran off what is left. Whether it ran.
+    fn pause(&mut self, now: Instant) -> bool {
+        let Some(since) = self.since.take() else { return false };
+        self.left = self.left.saturating_sub(now.saturating_duration_since(since));
+        true
+    }
+
+    /// A smaller share of the device makes the same work take longer, a larger one shorter.
+    fn stretch(&mut self, duty_percent: u8) {
+        let duty_percent = duty_percent.clamp(1, 100);
+        self.left = self.left.saturating_mul(self.duty_percent.into()) / u32::from(duty_percent);
+        self.duty_percent = duty_percent;
+    }
 }
 
 #[derive(Debug)]
@@ -185,25 +203,29 @@ impl Conversation {
         match &command.request {
             Request::Open { .. } => self.ready_by = Some(now + command.within),
             Request::Load { program, .. } => self.loading = Some((Shape::of(program), now + command.within)),
-            Request::Run { slice, .. } => {
-                self.slice =
-                    Some(Slice { id: *slice, left: command.within, since: Some(now), heard_at: now });
+            Request::Run { slice, pace, .. } => {
+                self.slice = Some(Slice {
+                    id: *slice,
+                    left: command.within,
+                    duty_percent: pace.duty_percent.clamp(1, 100),
+                    since: Some(now),
+                    heard_at: now,
+                });
             }
             Request::Suspend { release } => {
                 let due = YieldDue { sent_at: now, by: now + command.within, release: *release };
                 self.yields.push_back(due);
-                if let Some(slice) = &mut self.slice
-                    && let Some(since) = slice.since.take()
-                {
-                    slice.left = slice.left.saturating_sub(now.saturating_duration_since(since));
+                if let Some(slice) = &mut self.slice {
+                    slice.pause(now);
                 }
             }
-            Request::Resume { .. } => {
-                if let Some(slice) = &mut self.slice
-                    && slice.since.is_none()
-                {
+            Request::Resume { pace } => {
+                if let Some(slice) = &mut self.slice {
+                    if !slice.pause(now) {
+                        slice.heard_at = now;
+                    }
                     slice.since = Some(now);
-                    slice.heard_at = now;
+                    slice.stretch(pace.duty_percent);
                 }
             }
             Request::Abandon => {
@@ -453,6 +475,28 @@ mod tests {
             conversation.deadline(),
             Some((later + seconds(90), Overdue::Slice)),
             "10 of its 100 seconds were used before the suspension"
+        );
+    }
+
+    #[test]
+    fn a_smaller_share_of_the_device_stretches_the_limit_of_a_running_slice() {
+        let start = Instant::now();
+        let mut conversation = running(start);
+        let half = Pace { duty_percent: 50, ..Pace::AWAY };
+        let beat = || Reply::Progress { slice: SLICE, permille: 1 };
+        conversation.say(&command(Request::Resume { pace: half }, seconds(0)), start + seconds(40));
+        conversation.hear(beat(), start + seconds(130)).expect("due");
+        assert_eq!(
+            conversation.deadline(),
+            Some((start + seconds(160), Overdue::Slice)),
+            "60 of its 100 seconds were left, and take twice as long at half the share"
+        );
+        conversation.say(&command(Request::Resume { pace: Pace::AWAY }, seconds(0)), start + seconds(140));
+        conversation.hear(beat(), start + seconds(141)).expect("due");
+        assert_eq!(
+            conversation.deadline(),
+            Some((start + seconds(150), Overdue::Slice)),
+            "a change of pace gives no time away"
         );
     }
 

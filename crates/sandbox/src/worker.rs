@@ -363,7 +363,7 @@ impl Worker {
         self.commands.give(Command { request: Request::Suspend { release }, within });
     }
 
-    /// Goes on with the suspended slice.
+    /// Goes on with the suspended slice, or changes the pace of the running one; its limit stretches with its share.
     pub fn resume(&mut self, pace: Pace) {
         self.commands.give(Command { request: Request::Resume { pace }, within: Duration::ZERO });
     }

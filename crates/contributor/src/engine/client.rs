@@ -6,7 +6,8 @@
 use network::NetError;
 use protocol::id::Hash;
 use protocol::local::{
-    Earnings, ErrorCode, ExportFormat, LocalError, Notice, Picture, Preferences, Privacy, Snooze, Status,
+    Check, Earnings, ErrorCode, ExportFormat, LocalError, Notice, Picture, Preferences, Privacy, Snooze,
+    Status,
 };
 use protocol::receipt::Receipt;
 use protocol::sign::Signed;
@@ -51,6 +52,11 @@ pub enum Request {
         preferences: Box<Preferences>,
         /// Answered when they are saved.
         reply: Reply<()>,
+    },
+    /// Every rule and how it stands.
+    Checks {
+        /// In the order in which one becomes the headline.
+        reply: Reply<Vec<Check>>,
     },
     /// Measure the card and the line; progress shows in the status.
     Measure {

@@ -13,7 +13,7 @@ use super::state::{Effect, State};
 use crate::earnings::{self, Prices};
 use crate::journal::{JournalRow, ReadJournalError};
 use crate::link::LinkAsk;
-use crate::policy::{SHARE_NOW_FOR, Snoozed};
+use crate::policy::{self, SHARE_NOW_FOR, Snoozed};
 use crate::preferences;
 use crate::privacy;
 
@@ -47,7 +47,13 @@ impl State {
                 // New prices make a new sum.
                 self.loss = None;
                 // A new limit may need a value that was not asked for.
-                self.next_poll_at = now;
+                self.watch.hurry(now);
+            }
+            Request::Checks { reply } => {
+                let checks = policy::checks(&self.signals, &self.preferences, &self.decision, now);
+                // Somebody looks: what rested is read again, and the next answer shows it.
+                self.watch.hurry(now);
+                answer(reply, Ok(checks));
             }
             Request::Measure { reply } => {
                 if !self.bench.running && !self.bench.wanted {

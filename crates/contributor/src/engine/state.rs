@@ -11,8 +11,7 @@ use jiff::tz::TimeZone;
 use protocol::frames::{Adapter, Checkpoint, Confinement};
 use protocol::id::{CoordinatorId, DeviceId, Hash, LeaseId, NetworkId, SliceId};
 use protocol::local::{
-    Benchmark, ErrorCode, Notice, Picture, Preferences, Reason, ReasonCode, SearchedSlice, SentToday, Status,
-    Waterfall, Work,
+    Benchmark, ErrorCode, Notice, Picture, Preferences, SearchedSlice, SentToday, Status, Waterfall, Work,
 };
 use protocol::manifest::Program;
 use protocol::profile::Profile;
@@ -21,12 +20,12 @@ use protocol::units::UnixMillis;
 use protocol::wire::NoWork;
 use protocol::work::SliceRef;
 
-use super::calendar::{date, local_hour, midnight};
+use super::calendar::{date, local_hour};
 use super::client::Request;
 use super::drawing::Drawn;
 use super::keeper::{StoreAsk, StoreNews};
+use super::watching::Watch;
 use crate::benchmark::BenchProgress;
-use crate::card::CardName;
 use crate::conformance::{Answers, CheckError, Checked, Known};
 use crate::earnings::{self, Prices, Token};
 use crate::journal::{JournalRow, ReadJournalError, Sums};
@@ -35,24 +34,16 @@ use crate::link::{FaultKind, LinkAsk, LinkEvent, verify_lease};
 use crate::policy::{self, Compute, Decision, Memory};
 use crate::runner::{ComputeAsk, ComputeEvent};
 use crate::schedule::{Command, Event, LinkState, RestoredLease, Schedule, WorkView, WorkerNews};
-use crate::signals::{Change, Conditions, Signals, Slow, Unknown, Wanted};
+use crate::signals::{Change, Conditions, Signals, Wanted};
 use crate::status::{self, Facts};
 use crate::store::{DayWork, Restored};
 
 /// How long work that was a loss is not asked for again.
 const LOSS_FOR: Duration = Duration::from_secs(3600);
-/// How often the slow signals are asked for while the card may work or is about to.
-const POLL_EVERY: Duration = Duration::from_secs(5);
-/// How often while somebody is here and nothing can begin before they leave.
-const POLL_RESTING: Duration = Duration::from_secs(30);
-/// A poll that is not answered within this leaves its values unknown.
-const POLL_WITHIN: Duration = Duration::from_secs(10);
 /// Time shared is added to the day at least this often.
 const ACCOUNT_EVERY: Duration = Duration::from_secs(60);
 /// The loop wakes at least this often; a longer gap than it asked for was sleep.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// A wake-up that comes this much later than asked means that the system slept.
-const SLEPT: Duration = Duration::from_secs(20);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// What can happen.
 #[derive(Debug)]
@@ -76,6 +67,7 @@ pub(super) enum Effect {
     Link(LinkAsk),
     Compute(ComputeAsk),
     Store(StoreAsk),
+    Look(Wanted),
     Poll(Wanted),
     Measure,
     CancelMeasure,
@@ -147,10 +139,7 @@ pub(super) struct State {
     pub(super) bench: Bench,
     pub(super) answers: Answers,
     pub(super) sent_today: SentToday,
-    pub(super) poll_asked_at: Option<UnixMillis>,
-    pub(super) next_poll_at: UnixMillis,
-    /// The last poll was asked for at the slow pace of a time in which no poll could change the decision.
-    polled_while_resting: bool,
+    pub(super) watch: Watch,
     pub(super) expected_at: UnixMillis,
     pub(super) notices: Vec<Notice>,
     pub(super) status: Status,
@@ -227,9 +216,7 @@ impl State {
             bench,
             answers,
             sent_today: SentToday { sent_bytes: 0, received_bytes: 0 },
-            poll_asked_at: None,
-            next_poll_at: now,
-            polled_while_resting: false,
+            watch: Watch::begin(now),
             expected_at: now.plus(LONGEST_WAIT),
             notices,
             status,
@@ -248,7 +235,7 @@ impl State {
         let times = [
             self.schedule.next_at(),
             self.decision.review_at,
-            Some(self.poll_asked_at.map_or(self.next_poll_at, |at| at.plus(POLL_WITHIN))),
+            Some(self.watch.next_at()),
             self.computing_since.map(|at| at.plus(ACCOUNT_EVERY)),
             self.answers.next_at(),
             Some(super::after(now, LONGEST_WAIT)),
@@ -271,7 +258,7 @@ impl State {
         let mut effects = Vec::new();
         self.notice_sleep(now);
         match input {
-            Input::Signal(change) => self.take_in_signal(change),
+            Input::Signal(change) => self.take_in_signal(change, now),
             Input::Link(event) => self.take_in_link(event, now, &mut effects),
             Input::Compute(event) => self.take_in_compute(event, now, &mut effects),
             Input::Stored(news) => self.take_in_stored(news, now, &mut effects),
@@ -290,37 +277,11 @@ impl State {
                 self.plan(event, now, &mut effects);
             }
         }
-        self.mind_poll(now);
+        self.mind_sensors(now);
         self.settle(now, &mut effects);
-        self.poll(now, &mut effects);
+        self.ask_sensors(now, &mut effects);
         self.show(now, &mut effects);
         effects
-    }
-
-    /// A gap between what was asked for and what came is sleep.
-    fn notice_sleep(&mut self, now: UnixMillis) {
-        if now.since(self.expected_at) > SLEPT {
-            self.signals.woke_at = Some(now);
-            // What was read before the sleep says nothing any more.
-            self.signals.slow = Slow::unknown(Unknown::NotYet);
-            self.next_poll_at = now;
-            self.poll_asked_at = None;
-        }
-        self.expected_at = now.plus(LONGEST_WAIT);
-    }
-
-    fn take_in_signal(&mut self, change: Change) {
-        match &change {
-            Change::Slow(slow) => {
-                self.poll_asked_at = None;
-                let least = u64::from(self.preferences.min_free_disk_mbytes).max(50);
-                if slow.free_disk_mbytes.known().is_some_and(|mbytes| mbytes > least) {
-                    self.disk_full = false;
-                }
-            }
-            _ => {}
-        }
-        self.signals.take_in(change);
     }
 
     /// Lets the schedule take an event in and turns its commands into effects.
@@ -612,7 +573,7 @@ impl State {
                 self.answers.cancel();
                 effects.push(Effect::CancelCheck);
             }
-            Compute::Run(pace)
+            Compute::Run { pace, .. }
                 if self.answers.is_wanted(&class, now)
                     && self.schedule.is_card_free()
                     && !self.bench.running =>
@@ -620,7 +581,7 @@ impl State {
                 self.answers.begin();
                 effects.push(Effect::Check(pace));
             }
-            Compute::Suspend(_) | Compute::Run(_) => {}
+            Compute::Suspend(_) | Compute::Run { .. } => {}
         }
     }
 
@@ -637,11 +598,15 @@ impl State {
             self.decision = decision;
             self.memory = memory;
             let pace = match self.decision.compute {
-                Compute::Run(pace) => Some(pace),
+                Compute::Run { pace, .. } => Some(pace),
                 Compute::Suspend(_) => None,
             };
             // Turned off means silence; a journal or version that fails is tried again, with growing pauses.
             let permitted = self.memory.kept.welcomed && self.preferences.enabled;
+            let memory = self.memory_allowed();
+            if self.schedule.memory_allowed() != memory {
+                self.plan(Event::MemoryAllowed(memory), now, effects);
+            }
             if self.told == (pace, permitted) {
                 break;
             }
@@ -707,6 +672,12 @@ impl State {
         }
     }
 
+    /// Bytes of the card's memory that work may take, where its size is known.
+    fn memory_allowed(&self) -> Option<u64> {
+        let bytes = self.adapter()?.memory_bytes?;
+        Some(bytes / 100 * u64::from(self.preferences.card_memory_percent))
+    }
+
     /// Power of the card while it works: the owner's word, else what the card says.
     fn watts(&self) -> Option<u32> {
         self.preferences.watts.or(self.signals.slow.gpu_watts.known())
@@ -741,43 +712,8 @@ impl State {
         effects.push(Effect::Store(StoreAsk::AddDay { date, work }));
     }
 
-    /// A sensor that hangs leaves nothing known, and unknown counts as in use.
-    fn mind_poll(&mut self, now: UnixMillis) {
-        if self.poll_asked_at.is_some_and(|at| now.since(at) >= POLL_WITHIN) {
-            self.signals.slow = Slow::unknown(Unknown::TimedOut);
-            self.poll_asked_at = None;
-            self.next_poll_at = now.plus(POLL_RESTING);
-        }
-    }
-
-    fn poll(&mut self, now: UnixMillis, effects: &mut Vec<Effect>) {
-        if self.poll_asked_at.is_some() {
-            return;
-        }
-        let resting = match &self.decision.compute {
-            Compute::Suspend(reasons) => reasons.iter().any(no_poll_can_end),
-            Compute::Run(_) => false,
-        };
-        // What was read while resting may be old when the reason to rest is gone.
-        if !resting && self.polled_while_resting {
-            self.next_poll_at = now;
-        }
-        if self.next_poll_at <= now {
-            self.poll_asked_at = Some(now);
-            self.polled_while_resting = resting;
-            self.next_poll_at = now.plus(if resting { POLL_RESTING } else { POLL_EVERY });
-            effects.push(Effect::Poll(self.wanted()));
-            effects.push(Effect::Sums { from_at: midnight(&self.time_zone, now) });
-        }
-    }
-
-    fn wanted(&self) -> Wanted {
-        let programs = self.preferences.exclusive_programs.clone();
-        Wanted { programs, card: self.adapter().and_then(CardName::of) }
-    }
-
     /// The card that is shared, as the last worker found it.
-    fn adapter(&self) -> Option<&Adapter> {
+    pub(super) fn adapter(&self) -> Option<&Adapter> {
         self.schedule.adapter().or(self.bench.shown.as_ref().and_then(|b| b.adapter.as_ref()))
     }
 
@@ -804,7 +740,7 @@ impl State {
             self.found = None;
         }
         let computing = self.schedule.is_computing();
-        let may = matches!(self.decision.compute, Compute::Run(_));
+        let may = matches!(self.decision.compute, Compute::Run { .. });
         self.without_work_since = (may && !computing).then(|| self.without_work_since.unwrap_or(now));
         let today = date(&self.time_zone, now);
         let day = self.days.get(&today).copied().unwrap_or_default();
@@ -892,13 +828,4 @@ fn first_status(
         notices: &[],
     };
     status::build(&facts, None, now)
-}
-
-/// Whether this reason holds whatever the slow sensors say, and ends by an event or by the clock.
-fn no_poll_can_end(reason: &Reason) -> bool {
-    match reason.code {
-        ReasonCode::Snoozed | ReasonCode::NotWelcomed | ReasonCode::Schedule | ReasonCode::TurnedOff => true,
-        ReasonCode::UserActive => reason.ends_at.is_none(),
-        _ => false,
-    }
 }

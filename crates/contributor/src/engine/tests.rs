@@ -23,7 +23,7 @@ use crate::conformance::Checked;
 use crate::link::{Beat, LinkAsk, LinkEvent, LinkFault};
 use crate::policy::Kept;
 use crate::runner::{ComputeAsk, ComputeEvent};
-use crate::signals::scripted::{Script, quiet_slow};
+use crate::signals::scripted::{Script, quiet_changes, quiet_quick, quiet_slow};
 use crate::signals::{Change, Input as Person, Reading};
 use crate::store::Restored;
 
@@ -191,8 +191,7 @@ impl Play {
             "the first look at the card"
         );
         play.compute(ComputeEvent::Opened(ready()));
-        play.on(Input::Signal(Change::Input(Reading::Known(Person::IdleSince(UnixMillis(0))))));
-        play.on(Input::Signal(Change::Slow(Box::new(quiet_slow()))));
+        play.sensed();
         play.later(10_000);
         play.compute(ComputeEvent::Died { detail: String::new() });
         play
@@ -210,6 +209,20 @@ impl Play {
         self.on(Input::Link(event))
     }
 
+    /// Every sensor tells that nobody is here.
+    fn sensed(&mut self) {
+        for change in quiet_changes(UnixMillis(0)) {
+            self.on(Input::Signal(change));
+        }
+        self.answered();
+    }
+
+    /// The sensors answer what they were asked.
+    fn answered(&mut self) {
+        self.on(Input::Signal(Change::Quick(Box::new(quiet_quick()))));
+        self.on(Input::Signal(Change::Slow(Box::new(quiet_slow()))));
+    }
+
     fn person(&mut self, person: Person) -> Vec<Effect> {
         self.on(Input::Signal(Change::Input(Reading::Known(person))))
     }
@@ -220,8 +233,14 @@ impl Play {
         while self.now < until {
             self.now = self.state.next_at(self.now).min(until).max(UnixMillis(self.now.0 + 1));
             for effect in self.on(Input::Tick) {
-                if let Effect::Poll(_) = effect {
-                    self.on(Input::Signal(Change::Slow(Box::new(quiet_slow()))));
+                match effect {
+                    Effect::Look(_) => {
+                        self.on(Input::Signal(Change::Quick(Box::new(quiet_quick()))));
+                    }
+                    Effect::Poll(_) => {
+                        self.on(Input::Signal(Change::Slow(Box::new(quiet_slow()))));
+                    }
+                    _ => {}
                 }
             }
         }
@@ -492,7 +511,7 @@ fn a_sensor_that_hangs_counts_as_somebody_who_is_here() {
     }
     assert!(stopped, "nobody answers the polls");
     assert!(wakes < 10, "waiting for an answer must not keep the processor busy: {wakes} wake-ups");
-    assert_eq!(play.headline(), Some(ReasonCode::PowerUnknown));
+    assert_eq!(play.headline(), Some(ReasonCode::CpuBusy));
 }
 
 #[test]
@@ -773,8 +792,7 @@ fn wants_work(effects: &[Effect]) -> Option<bool> {
 fn unchecked() -> (Play, Vec<Effect>) {
     let kept = Kept { welcomed: true, ..Kept::default() };
     let (mut play, _) = Play::new(Restored { kept, ..Restored::default() }, preferences::defaults());
-    play.on(Input::Signal(Change::Input(Reading::Known(Person::IdleSince(UnixMillis(0))))));
-    play.on(Input::Signal(Change::Slow(Box::new(quiet_slow()))));
+    play.sensed();
     let effects = play.compute(ComputeEvent::Opened(ready()));
     assert_eq!(enrolments(&effects), [None], "it introduces itself without an answer");
     play.later(10_000);
@@ -827,7 +845,7 @@ fn a_card_that_answers_wrongly_computes_nothing_and_its_owner_is_told_why() {
 
     let updated = Adapter { driver: "2".to_owned(), ..adapter() };
     play.now = play.now.plus(Duration::from_secs(24 * 3600));
-    play.on(Input::Signal(Change::Slow(Box::new(quiet_slow()))));
+    play.answered();
     play.on(Input::Checked(Ok(Checked { adapter: updated, kernels: vec![kernel(true)] })));
     assert_ne!(
         play.headline(),

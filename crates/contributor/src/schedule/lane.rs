@@ -54,6 +54,8 @@ struct At {
 #[derive(Debug, Default)]
 pub struct Lane {
     stand: Stand,
+    /// The pace that the worker was told last.
+    told: Option<Pace>,
     failures: u32,
     not_before: Option<UnixMillis>,
     failing_until: Option<UnixMillis>,
@@ -256,6 +258,12 @@ impl Schedule {
             }
             (Stand::Held(at, _), Some(pace)) => {
                 self.lane.stand = Stand::Running(at);
+                self.lane.told = Some(pace);
+                commands.push(Command::Resume(pace));
+            }
+            // Warmer, cooler, or somebody is near: the same slice goes on at another pace.
+            (Stand::Running(_), Some(pace)) if self.lane.told != Some(pace) => {
+                self.lane.told = Some(pace);
                 commands.push(Command::Resume(pace));
             }
             (Stand::Held(at, since_at), None) if since_at.plus(RELEASE_AFTER) <= now => {
@@ -305,6 +313,7 @@ impl Schedule {
         let at = At { lease: held.lease.lease, slice: slice.slice, program: hash };
         let run = RunSlice { lease: held.lease.lease, slice: slice.clone(), pace, limit };
         self.lane.stand = Stand::Running(at);
+        self.lane.told = Some(pace);
         commands.push(Command::Run(Box::new(run)));
     }
 }

@@ -92,6 +92,8 @@ pub enum Event {
     },
     /// The work at hand is not worth its electricity: seal what is finished, hand back the rest.
     GiveUp,
+    /// The owner lends so many bytes of the card's memory; `None` where its size is not known.
+    MemoryAllowed(Option<u64>),
     /// What is known of how the card computes.
     Known(Known),
     /// News from the worker.

@@ -3,7 +3,9 @@
 //! A later version gets a file of its own; this one is never edited again, so that files of every age can be read.
 
 use protocol::local::{Appearance, Preferences};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+
+use crate::preferences::defaults;
 
 /// The only line that all versions share.
 #[derive(Debug, Deserialize)]
@@ -12,10 +14,11 @@ pub(in crate::preferences) struct Version {
 }
 
 /// The file.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::preferences) struct File {
-    version: u32,
+    #[serde(rename = "version")]
+    _version: u32,
     enabled: bool,
     idle_after_seconds: u32,
     card_percent: u8,
@@ -56,32 +59,8 @@ pub(in crate::preferences) fn read(text: &str) -> Result<Preferences, toml::de::
         language: f.language,
         appearance: f.appearance,
         autostart: f.autostart,
+        ..defaults()
     })
-}
-
-impl From<&Preferences> for File {
-    fn from(p: &Preferences) -> Self {
-        Self {
-            version: 1,
-            enabled: p.enabled,
-            idle_after_seconds: p.idle_after_seconds,
-            card_percent: p.card_percent,
-            max_celsius: p.max_celsius,
-            max_other_cpu_percent: p.max_other_cpu_percent,
-            on_battery: p.on_battery,
-            exclusive_programs: p.exclusive_programs.clone(),
-            hours: p.hours,
-            upload_kbits: p.upload_kbits,
-            month_mbytes: p.month_mbytes,
-            min_free_disk_mbytes: p.min_free_disk_mbytes,
-            electricity_milli_per_kwh: p.electricity_milli_per_kwh,
-            token_milli: p.token_milli,
-            watts: p.watts,
-            language: p.language.clone(),
-            appearance: p.appearance,
-            autostart: p.autostart,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -99,6 +78,10 @@ mod tests {
         assert_eq!((read.idle_after_seconds, read.card_percent, read.hours[5]), (120, 60, 0));
         assert_eq!((read.watts, read.token_milli), (Some(90), None), "a line left out means not said");
         assert_eq!(read.appearance, Appearance::Dark);
-        assert_eq!(toml::to_string(&File::from(&read)).unwrap(), text, "and written again as it was");
+        assert_eq!(
+            (read.light_percent, read.on_metered),
+            (0, false),
+            "rules that are new are as for new owners"
+        );
     }
 }
