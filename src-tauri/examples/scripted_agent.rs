@@ -166,9 +166,9 @@ fn status_of(_script: &Script, wanted: &str) -> Value {
         "card": {"sharing": sharing, "adapter": adapter,
             "confinement": {"files": "full", "network": "full", "processes": "full", "memory": "full",
                 "parent": "full"},
-            "limit_percent": 80, "watts": 96, "celsius": 61, "bundles_today": 3, "slices_today": 173,
+            "limit_percent": 80, "duty_percent": sharing.then_some(80), "light": false, "watts": 96, "celsius": 61, "bundles_today": 3, "slices_today": 173,
             "yielded_in_millis": 9.2, "yield_p99_millis": 31.0},
-        "upload": {"sharing": state == "sharing_upload", "measured_bits_per_s": 18_000_000, "limit_bits_per_s": 13_500_000},
+        "upload": {"reasons": [], "sharing": state == "sharing_upload", "measured_bits_per_s": 18_000_000, "limit_bits_per_s": 13_500_000},
         "sent_today": {"sent_bytes": 21_306_448, "received_bytes": 402_113_009},
         "work": if zero { Value::Null } else { json!({
             "title": "Signal search", "purpose": "Looking for narrow radio signals in a telescope recording",
@@ -200,7 +200,9 @@ fn card_state(celsius: u32, watts: u32) -> Value {
 }
 
 fn preferences(script: &Script) -> Value {
-    json!({"enabled": true, "idle_after_seconds": 120, "card_percent": 80, "max_celsius": 75,
+    json!({"enabled": true, "idle_after_seconds": 120, "light_percent": 0, "card_percent": 80,
+        "card_memory_percent": 80, "max_celsius": 75, "max_cpu_celsius": 90, "with_power_saver": false,
+        "in_calls": false, "with_media": false, "on_metered": false, "on_vpn": false,
         "max_other_cpu_percent": 40, "on_battery": false, "exclusive_programs": ["blender", "obs"],
         "hours": [0x00c1_ffff, 0x00c1_ffff, 0x00c1_ffff, 0x00c1_ffff, 0x00c1_ffff, 0x00ff_ffff, 0x00ff_ffff],
         "upload_kbits": 0, "month_mbytes": 150_000, "min_free_disk_mbytes": 5_000, "electricity_milli_per_kwh": 280,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use contributor::engine::WorkerSpec;
 use contributor::journal::SqliteJournal;
-use contributor::signals::scripted::{Script, quiet_slow};
+use contributor::signals::scripted::{Script, quiet_changes};
 use contributor::signals::{Change, Input, Reading};
 use contributor::{Engine, Handle, Request, Setup, identity};
 use protocol::local::Status;
@@ -39,9 +39,9 @@ impl ScriptedHome {
         let key = identity::load_or_create(&folder).expect("a device key");
         let journal = Arc::new(SqliteJournal::open(&folder, clock()).expect("a journal"));
         let script = Script::default();
-        script.tell(Change::Input(Reading::Known(Input::IdleSince(long_ago()))));
-        script.tell(Change::Fullscreen(Reading::Known(false)));
-        script.tell(Change::Slow(Box::new(quiet_slow())));
+        for change in quiet_changes(long_ago()) {
+            script.tell(change);
+        }
         let mut setup = Setup::new(folder, network, profile, key, journal, binary("worker"));
         setup.signals = Box::new(script.source());
         setup.worker = WorkerSpec::new(binary("worker"));

@@ -11,7 +11,7 @@ const text = Object.values(sources).join('\n');
 const BY_CODE = [
   'state-', 'reason-', 'snooze-', 'error-', 'purpose-', 'nav-', 'span-', 'family-', 'credit-', 'no_work-', 'withdrawal-',
   'range-', 'appearance-', 'language-', 'step-', 'wall-', 'identity-', 'set-', 'welcome-', 'wallet-', 'vault-', 'work-title-',
-  'work-purpose-', 'tray-', 'terminal-', 'measured-', 'throttle-', 'unread-',
+  'work-purpose-', 'tray-', 'terminal-', 'measured-', 'throttle-', 'unread-', 'check-', 'verdict-',
 ];
 const ids = [...en.matchAll(/^([a-z][a-z0-9_-]*) =/gm)].map((match) => match[1] ?? '');
 

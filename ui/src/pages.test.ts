@@ -82,6 +82,33 @@ describe('Home', () => {
     await waitFor(async () => expect(document.activeElement).toBe(await at('set-celsius')));
   });
 
+  it('answers "why not now?" with every rule, and asks only while somebody looks', async () => {
+    const demo = open({ status: sampleStatus('paused', [sampleReason('user_active', { limit: 2 })]) });
+    const panel = (await at('why-not')) as HTMLDetailsElement;
+    expect(demo.asked.some((command) => command.command === 'checks')).toBe(false);
+    panel.open = true;
+    await fireEvent(panel, new Event('toggle'));
+    expect((await at('check-gpu_hot')).textContent).toContain('yes, 61\u00a0°C; it is held at 75\u00a0°C');
+    expect((await at('check-user_active')).textContent).toContain('Somebody is using this computer');
+    expect((await at('check-fullscreen_app')).textContent).toContain('nothing on this computer tells it');
+    expect((await at('check-cpu_busy')).textContent).toContain('you turned this rule off');
+    expect(demo.asked.some((command) => command.command === 'checks')).toBe(true);
+  });
+
+  it('says that the card works gently while somebody is here, or to stay cool', async () => {
+    const light = sampleStatus();
+    open({ status: { ...light, card: { ...light.card, duty_percent: 15, light: true } } });
+    expect((await at('why')).textContent).toContain('15\u00a0% of the time only');
+    expect(screen.queryByTestId('cooling')).toBeNull();
+    expect(screen.queryByTestId('why-not')).toBeNull();
+  });
+
+  it('says how much of the time a warm card works', async () => {
+    const warm = sampleStatus();
+    open({ status: { ...warm, card: { ...warm.card, duty_percent: 45 } } });
+    expect((await at('cooling')).textContent).toContain('45\u00a0% of the time');
+  });
+
   it('explains a zero by the one thing that is missing', async () => {
     const zero = { unit: 'EMBER', paid: '0', electricity: null, net: null };
     open({ status: { ...sampleStatus('waiting', [sampleReason('no_work')]), today: zero, work: null } });
@@ -160,7 +187,7 @@ describe('the measurement', () => {
   it('says what each figure means', async () => {
     const shown = await settings(of({}));
     expect(shown.textContent).toContain('12,740\u00a0GFLOP/s');
-    expect(shown.textContent).toContain('It held 97 % of its best speed over 3 seconds');
+    expect(shown.textContent).toContain('It held 97\u00a0% of its best speed over 3 seconds');
     expect((await at('measured-celsius')).textContent).toContain('Before: 44\u00a0°C');
     expect((await at('measured-throttle')).textContent).toContain('its power limit');
   });

@@ -65,6 +65,12 @@ pub enum TerminalCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Show every rule that is looked at before the card is shared, and how each stands now.
+    Why {
+        /// Print all of it as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Pause sharing for a while.
     Snooze {
         /// For how long.
@@ -293,6 +299,14 @@ async fn carry_out(
                 out.write_all(show::status(&status, words, now, &TimeZone::system()).as_bytes())?;
             }
         }
+        TerminalCommand::Why { json } => {
+            let Answer::Checks { checks } = client.ask(Ask::Checks).await? else { return unexpected() };
+            if json {
+                writeln!(out, "{}", to_json(&checks))?;
+            } else {
+                out.write_all(show::checks(&checks, words, now, &TimeZone::system()).as_bytes())?;
+            }
+        }
         TerminalCommand::Snooze { span } => client.order(Ask::Snooze { span: span.into() }).await?,
         TerminalCommand::Resume => client.order(Ask::Resume).await?,
         TerminalCommand::ShareNow => client.order(Ask::ShareNow).await?,
@@ -407,10 +421,18 @@ mod tests {
         Preferences {
             enabled: true,
             idle_after_seconds: 300,
+            light_percent: 0,
             card_percent: 100,
+            card_memory_percent: 80,
             max_celsius: 80,
+            max_cpu_celsius: 90,
             max_other_cpu_percent: 40,
             on_battery: false,
+            with_power_saver: false,
+            in_calls: false,
+            with_media: false,
+            on_metered: false,
+            on_vpn: false,
             exclusive_programs: Vec::new(),
             hours: [0xff_ffff; 7],
             upload_kbits: 0,
@@ -435,6 +457,7 @@ mod tests {
         assert!(parse("hearth").unwrap().command.is_none());
         let headless = parse("hearth --headless --json").unwrap().start;
         assert!(headless.headless && headless.json);
+        assert_eq!(parse("hearth why").unwrap().command, Some(TerminalCommand::Why { json: false }));
         assert_eq!(
             parse("hearth snooze 4h").unwrap().command,
             Some(TerminalCommand::Snooze { span: Span::Hours4 })

@@ -104,6 +104,9 @@ pub fn menu(status: &Status, words: &Catalogue, now: UnixMillis, zone: &TimeZone
     if reason != title {
         items.push(Item::Text(reason));
     }
+    if status.reasons.len() > 1 {
+        items.push(reasons(status, words, now, zone));
+    }
     items.push(Item::Text(today(status, words)));
     items.push(Item::Separator);
     items.extend(pauses(status, words));
@@ -111,6 +114,18 @@ pub fn menu(status: &Status, words: &Catalogue, now: UnixMillis, zone: &TimeZone
     items.push(Item::Separator);
     items.push(Item::Click { label: words.text("tray-quit", &[]), action: Action::Quit });
     Menu { title, items }
+}
+
+/// Every reason with what ends it, where there is more than the headline.
+fn reasons(status: &Status, words: &Catalogue, now: UnixMillis, zone: &TimeZone) -> Item {
+    let count = u32::try_from(status.reasons.len()).unwrap_or(u32::MAX);
+    let line = |reason| {
+        Item::Text(format!("{}: {}", words.reason_name(reason), words.reason_ends(reason, now, zone)))
+    };
+    Item::Submenu {
+        label: words.text("tray-reasons", &[("count", count.into())]),
+        items: status.reasons.iter().map(line).collect(),
+    }
 }
 
 /// What can be done about sharing now: pause it, end the pause, or try again. Nothing while the owner turned it off,
@@ -182,6 +197,8 @@ pub(crate) mod tests {
                 adapter: None,
                 confinement: None,
                 limit_percent: 100,
+                duty_percent: None,
+                light: false,
                 watts: None,
                 celsius: None,
                 bundles_today: 0,
@@ -189,7 +206,12 @@ pub(crate) mod tests {
                 yielded_in_millis: None,
                 yield_p99_millis: None,
             },
-            upload: UploadLane { sharing: false, measured_bits_per_s: None, limit_bits_per_s: None },
+            upload: UploadLane {
+                reasons: Vec::new(),
+                sharing: false,
+                measured_bits_per_s: None,
+                limit_bits_per_s: None,
+            },
             sent_today: SentToday { sent_bytes: 0, received_bytes: 0 },
             work: None,
             today: Money {
@@ -306,6 +328,19 @@ pub(crate) mod tests {
             "it says until when: {}",
             drawn(&items)
         );
+    }
+
+    #[test]
+    fn more_than_one_reason_can_be_read_in_the_menu() {
+        let mut paused = status(State::Paused);
+        paused.reasons = vec![reason(ReasonCode::UserActive, Some(5))];
+        let words = Catalogue::new("en");
+        let text = |paused: &Status| drawn(&menu(paused, &words, NOW, &TimeZone::UTC).items);
+        assert!(!text(&paused).contains("reasons"), "one reason is the headline: {}", text(&paused));
+        paused.reasons.push(reason(ReasonCode::MediaPlaying, None));
+        let both = text(&paused);
+        assert!(both.contains("All 2 reasons >\n  You are here: 5\u{a0}min without"), "{both}");
+        assert!(both.contains("  Music or a film plays: it stops playing\n"), "{both}");
     }
 
     #[test]

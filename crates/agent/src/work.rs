@@ -102,6 +102,9 @@ async fn answer(client: &Client, command: Command) -> Result<Answer, LocalError>
         Command::Snooze { span } => client.ask(|reply| Request::Snooze { span, reply }).await.map(done),
         Command::Resume => client.ask(|reply| Request::Resume { reply }).await.map(done),
         Command::ShareNow => client.ask(|reply| Request::ShareNow { reply }).await.map(done),
+        Command::Checks => {
+            client.ask(|reply| Request::Checks { reply }).await.map(|checks| Answer::Checks { checks })
+        }
         Command::Preferences => client
             .ask(|reply| Request::Preferences { reply })
             .await

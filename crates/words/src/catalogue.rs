@@ -103,6 +103,11 @@ impl Catalogue {
         self.bundle.format_pattern(pattern, Some(&arguments), &mut errors).into_owned()
     }
 
+    /// Whether there is a sentence for a key, or for `key.attribute`.
+    pub fn has(&self, key: &str) -> bool {
+        self.ids.contains(key)
+    }
+
     /// Every key and `key.attribute` that begins with a prefix.
     pub fn keys<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> + 'a {
         self.ids.iter().map(String::as_str).filter(move |key| key.starts_with(prefix))

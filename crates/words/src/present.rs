@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use protocol::local::{Reason, State, Status};
+use protocol::local::{Check, Reason, State, Status, Verdict};
 use protocol::units::UnixMillis;
 
 use crate::catalogue::{Catalogue, Value, name_of};
@@ -30,6 +30,10 @@ impl Catalogue {
         let spoken = matches!(status.state, State::Paused | State::Waiting | State::Attention);
         match status.reasons.first() {
             Some(reason) if spoken => self.reason(reason, now, zone),
+            _ if status.card.light && status.state == State::Sharing => {
+                let percent = status.card.duty_percent.unwrap_or_default();
+                self.text("state-sharing.light", &[("percent", u32::from(percent).into())])
+            }
             _ => {
                 let values = [
                     ("since", self.moment(status.since_at, now, zone).into()),
@@ -55,6 +59,29 @@ impl Catalogue {
     pub fn reason_ends(&self, reason: &Reason, now: UnixMillis, zone: &TimeZone) -> String {
         let values = self.reason_values(reason, now, zone);
         self.text(&format!("reason-{}.ends", name_of(&reason.code)), &values)
+    }
+
+    /// What a rule asks for, as a line of "why not now?".
+    pub fn check_label(&self, check: &Check) -> String {
+        let code = name_of(&check.code);
+        let key = format!("check-{code}");
+        if self.has(&key) { self.text(&key, &[]) } else { self.text(&format!("reason-{code}"), &[]) }
+    }
+
+    /// How the rule stands: why it holds, or the figure seen, or why nothing is known.
+    pub fn check_detail(&self, check: &Check, now: UnixMillis, zone: &TimeZone) -> String {
+        if let Some(reason) = &check.reason {
+            return self.reason(reason, now, zone);
+        }
+        let verdict = self.text(&format!("verdict-{}", name_of(&check.verdict)), &[]);
+        let key = format!("check-{}.figure", name_of(&check.code));
+        match (check.verdict, check.seen, check.limit) {
+            (Verdict::Clear, Some(seen), Some(limit)) if self.has(&key) => {
+                let figure = self.text(&key, &[("seen", seen.into()), ("limit", limit.into())]);
+                format!("{verdict}, {figure}")
+            }
+            _ => verdict,
+        }
     }
 
     /// A span in its largest unit: "24 minutes".

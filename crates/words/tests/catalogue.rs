@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use protocol::credit::CreditKind;
 use protocol::frames::Wall;
 use protocol::local::{
-    Appearance, BenchmarkStep, ErrorCode, Reason, ReasonCode, Snooze, State, Throttle, Unread,
+    Appearance, BenchmarkStep, ErrorCode, Reason, ReasonCode, Snooze, State, Throttle, Unread, Verdict,
     WithdrawalState,
 };
 use protocol::manifest::Family;
@@ -106,6 +106,7 @@ fn every_code_has_its_sentence_in_every_language() {
     want("error", names::<ErrorCode>(), &[""]);
     want("reason", names::<ReasonCode>(), &["", ".why", ".ends", ".ready"]);
     want("state", names::<State>(), &["", ".title", ".why"]);
+    want("verdict", names::<Verdict>(), &[""]);
     want("snooze", names::<Snooze>(), &[""]);
     want("step", names::<BenchmarkStep>(), &[""]);
     want("throttle", names::<Throttle>(), &["", ".why"]);

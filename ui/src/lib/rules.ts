@@ -3,12 +3,20 @@
 import type { ReasonCode } from './backend/bindings';
 
 export type Setting =
-  | 'enabled' | 'idle' | 'battery' | 'cpu' | 'programs' | 'card' | 'celsius' | 'disk' | 'hours' | 'upload' | 'month'
+  | 'enabled' | 'idle' | 'light' | 'battery' | 'power_saver' | 'calls' | 'media' | 'metered' | 'vpn' | 'memory' | 'cpu_celsius' | 'cpu' | 'programs' | 'card' | 'celsius' | 'disk' | 'hours' | 'upload' | 'month'
   | 'price' | 'token' | 'watts' | 'language' | 'appearance' | 'autostart' | 'measure';
 
 const RULES: Partial<Record<ReasonCode, Setting>> = {
   user_active: 'idle',
   on_battery: 'battery',
+  power_saver: 'power_saver',
+  in_call: 'calls',
+  media_playing: 'media',
+  screen_kept_on: 'media',
+  metered: 'metered',
+  metered_unknown: 'metered',
+  vpn: 'vpn',
+  cpu_hot: 'cpu_celsius',
   schedule: 'hours',
   exclusive_app: 'programs',
   cpu_busy: 'cpu',

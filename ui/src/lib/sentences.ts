@@ -1,7 +1,7 @@
 // Sentences about the present: the same keys and values as `words` uses for tray and terminal.
 
 import { amount } from './amounts';
-import type { LocalError, Money, Reason, Status, Work } from './backend/bindings';
+import type { Check, LocalError, Money, Reason, Status, Work } from './backend/bindings';
 import { megahertz, drift, moment, span } from './figures';
 import { has, t, type Values } from './words.svelte';
 
@@ -48,10 +48,26 @@ export function stateWhy(status: Status, now: number): string {
   const headline = status.reasons[0];
   const spoken = status.state === 'paused' || status.state === 'waiting' || status.state === 'attention';
   if (spoken && headline) return reasonWhy(headline, now);
+  if (status.state === 'sharing' && status.card.light) return t('state-sharing.light', { percent: status.card.duty_percent ?? 0 });
   return t(`state-${status.state}.why`, {
     since: moment(status.since_at, now),
     span: span(now - status.since_at),
   });
+}
+
+/** What a rule asks for, as a line of "why not now?". */
+export function checkLabel(check: Check): string {
+  const key = `check-${check.code}`;
+  return has(key) ? t(key) : t(`reason-${check.code}`);
+}
+
+/** How the rule stands: why it holds, or the figure seen, or why nothing is known. */
+export function checkDetail(check: Check, now: number): string {
+  if (check.reason) return reasonWhy(check.reason, now);
+  const verdict = t(`verdict-${check.verdict}`);
+  const key = `check-${check.code}.figure`;
+  if (check.verdict !== 'clear' || check.seen === null || check.limit === null || !has(key)) return verdict;
+  return `${verdict}, ${t(key, { seen: check.seen, limit: check.limit })}`;
 }
 
 /** What counts as today's sum: after electricity where that is known. */

@@ -38,6 +38,7 @@ bytes-bytes = { $count ->
 state-sharing = Sharing
     .title = Sharing
     .why = The graphics card has been working for others for { $span }. Touch the mouse and it is yours again.
+    .light = You are here, so the card works for others { $percent } % of the time only. A game, a film or a call gets all of it.
 state-sharing_upload = Sharing upload
     .title = Sharing upload only
     .why = Files go to other homes over spare upload. The graphics card is yours.
@@ -75,17 +76,25 @@ reason-not_welcomed = Welcome is not finished
 reason-user_active = You are here
     .why = { $limit ->
         [none] Somebody is using this computer. Sharing starts after a while without mouse and keys.
-       *[other] Somebody is using this computer. Sharing starts after { $limit } min without mouse and keys.
+       *[other] Somebody is using this computer. Sharing starts after { $limit } min without mouse and keys.
     }
     .ends = { $limit ->
         [none] a while without mouse and keys
-       *[other] { $limit } min without mouse and keys
+       *[other] { $limit } min without mouse and keys
     }
     .ready = Ready, but somebody is here
 reason-input_unknown = It is not known whether you are here
     .why = This system does not tell whether somebody uses mouse or keyboard, so Hearth takes it that somebody does.
     .ends = the system tells it again
     .ready = Ready, but it is not known whether you are here
+reason-other_user = Another user is at the screen
+    .why = Somebody else is logged in and has the screen. Sharing starts again when yours is back.
+    .ends = your session is on the screen
+    .ready = Ready, but another user is at the screen
+reason-remote_session = Somebody uses it from afar
+    .why = This session is used from another computer. Sharing starts again when nobody is connected.
+    .ends = nobody is connected
+    .ready = Ready, but somebody uses it from afar
 reason-on_battery = On battery
     .why = This computer runs on its battery. Sharing starts when it is plugged in.
     .ends = it is plugged in
@@ -94,6 +103,10 @@ reason-power_unknown = It is not known whether this runs on battery
     .why = This system does not tell whether it runs on battery, so Hearth waits.
     .ends = the system tells it again
     .ready = Ready, but the power source is not known
+reason-power_saver = The computer saves power
+    .why = The computer is set to save power. Sharing starts again when it no longer does.
+    .ends = power saving ends
+    .ready = Ready, but the computer saves power
 reason-schedule = Outside your hours
     .why = { $ends ->
         [none] Your hours do not include this one.
@@ -118,6 +131,18 @@ reason-exclusive_app = A program that you named runs
     }
     .ends = the program ends
     .ready = Ready, but a program that you named runs
+reason-in_call = The microphone or the camera is in use
+    .why = The microphone or the camera is in use, so you may be in a call. Sharing starts again when both are free. Hearth does not look at which program it is.
+    .ends = microphone and camera are free
+    .ready = Ready, but the microphone or the camera is in use
+reason-media_playing = Music or a film plays
+    .why = Music or a film is playing. Sharing starts again when it stops.
+    .ends = it stops playing
+    .ready = Ready, but music or a film plays
+reason-screen_kept_on = A program keeps the screen on
+    .why = A program asks to keep the screen on, as films and presentations do. Sharing starts again when it no longer does.
+    .ends = the film or the presentation ends
+    .ready = Ready, but a program keeps the screen on
 reason-cpu_busy = Other programs use the processor
     .why = { $seen ->
         [none] Other programs use the processor. Sharing starts again when they are done.
@@ -148,11 +173,33 @@ reason-gpu_hot = The card is too warm
        *[other] below { $limit } °C
     }
     .ready = Ready, but the card is too warm
+reason-cpu_hot = The processor is too warm
+    .why = { $seen ->
+        [none] The processor is warmer than your limit. Sharing starts again when it has cooled.
+       *[other] The processor is at { $seen } °C and your limit is { $limit } °C. Sharing starts again when it has cooled.
+    }
+    .ends = { $limit ->
+        [none] the processor cools
+       *[other] below { $limit } °C
+    }
+    .ready = Ready, but the processor is too warm
+reason-metered = Data costs money here
+    .why = This computer is on a metered link, where data costs money. Sharing starts again on another link.
+    .ends = you are on another link
+    .ready = Ready, but data costs money here
+reason-metered_unknown = It is not known whether data costs money here
+    .why = This system does not tell whether data costs money on this link, so Hearth waits.
+    .ends = the system tells it again
+    .ready = Ready, but it is not known whether data costs money here
+reason-vpn = A VPN is up
+    .why = A VPN is up, so nothing is uploaded for others: the line behind it is not yours to share. The card goes on working.
+    .ends = the VPN ends
+    .ready = Ready, but a VPN is up
 reason-disk_low = The disk is nearly full
     .why = Less disk is free than you want to keep free. Sharing starts again when there is room.
     .ends = there is room on the disk
     .ready = Ready, but the disk is nearly full
-reason-system_sleep = The computer just woke
+reason-system_sleep = The computer falls asleep or just woke
     .why = The computer sleeps or has just woken. Sharing starts again in a moment.
     .ends = it has been awake for a moment
     .ready = Ready, but the computer just woke
@@ -215,6 +262,46 @@ reason-turned_off = You turned it off
     .why = You turned sharing off. It stays off until you turn it on.
     .ends = you turn it on
     .ready = Off
+
+## Why not now
+checks-head = Why not now?
+checks-foot = Hearth looks at all of this before it shares. It only asks whether, never who or what.
+checks-loading = Looking…
+verdict-clear = yes
+verdict-holds = no
+verdict-off = you turned this rule off
+verdict-not_yet = not read yet
+verdict-no_source = not known: nothing on this computer tells it
+verdict-not_written_yet = not known: Hearth cannot read it on this system yet
+verdict-failed = not known: what tells it has failed
+verdict-timed_out = not known: what tells it does not answer
+check-on_battery = Plugged in
+check-power_saver = Not set to save power
+check-schedule = Inside your hours
+check-in_call = Microphone and camera are free
+check-exclusive_app = None of the programs that you named runs
+check-fullscreen_app = No program fills the screen
+check-screen_kept_on = No program keeps the screen on
+check-media_playing = Nothing plays
+check-other_user = Your session is on the screen
+check-remote_session = Nobody uses it from afar
+check-user_active = Nobody is at mouse, keys or gamepad
+    .figure = for { $seen } min; { $limit } min are enough
+check-gpu_busy = Other programs leave the card alone
+    .figure = they use { $seen } %; { $limit } % are too much
+check-cpu_busy = Other programs leave the processor alone
+    .figure = they use { $seen } %; up to { $limit } % is fine
+check-gpu_hot = The card is not too warm
+    .figure = { $seen } °C; it is held at { $limit } °C
+check-cpu_hot = The processor is not too warm
+    .figure = { $seen } °C; up to { $limit } °C is fine
+check-metered = Data costs nothing extra here
+check-vpn = No VPN is up
+    .figure = holds the upload only
+check-disk_low = There is room on the disk
+    .figure = { $seen } MB are free; { $limit } MB stay free
+check-at_a_loss = Work pays for its electricity
+terminal-check = { $mark } { $label }: { $detail }
 
 ## Snooze
 snooze-minutes15 = Snooze 15 minutes
@@ -280,6 +367,7 @@ lane-sharing = Sharing
 lane-yours = Yours
 lane-idle = Resting
 card-limit = { $name } at { $percent } %, your limit.
+card-cooling = It works { $percent } % of the time now, so that it gets no warmer than you want.
 card-software = { $name }, a software renderer, at { $percent } %.
 card-unknown = The card has not been opened yet.
 card-watts = { $watts } W
@@ -493,7 +581,14 @@ group-away = When you are away
 set-enabled = Share this computer
 set-idle = Start after
     .note = without mouse and keys
+set-light = While you are here
+    .note = a small share of the card for others while you read or write; games, films and calls still get all of it
+set-light-none = paused
 set-battery = Also on battery
+set-power_saver = Also while the computer saves power
+set-calls = Also while microphone or camera is in use
+set-media = Also while music or a film plays
+    .note = or a program keeps the screen on
 set-cpu = Pause when other programs use the processor
     .note = above this share
 set-programs = Always pause while these run
@@ -501,8 +596,11 @@ set-programs = Always pause while these run
 group-limits = Limits
 set-card = Graphics card at most
     .note = quieter and cooler below 80 %
-set-celsius = Pause above
+set-celsius = Hold the card at
     .now = now { $celsius } °C
+set-cpu_celsius = Pause when the processor is warmer than
+set-memory = Memory of the card at most
+    .note = work that needs more is handed back
 set-disk = Disk that stays free
 group-hours = Hours
 set-hours = Share in these hours
@@ -517,6 +615,8 @@ set-upload = Upload at most
 set-upload-auto = automatic
 set-month = Data at most
     .note = empty means no limit
+set-metered = Also where data costs money
+set-vpn = Also upload through a VPN
 month-unit = GB a month
 group-money = Electricity
 set-price = Price of electricity
@@ -569,13 +669,13 @@ measure-waiting = not yet
 measure-progress = Progress of the measurement
 measure-speed = { $float } GFLOP/s, { $integer } GIOP/s, memory { $memory } GB/s.
 measure-software = This is a software renderer: the processor computes in place of a card, so these figures do not count. Only networks on one machine take its results.
-measure-held = Held { $share } % of its best speed over { $seconds } seconds.
+measure-held = Held { $share } % of its best speed over { $seconds } seconds.
 measured-open = What the figures mean
 measured-software = These are figures of the processor. They say nothing about a graphics card and do not count.
 measured-compare = How each figure is taken is written down in Hearth's documentation. There is no ranking here: for a comparison with other cards Hearth has no source that it can vouch for.
 measured-unknown = unknown
 measured-not-offered = not offered
-measured-runs = Best of { $runs } runs; the middle one had { $median }, and they differ by { $spread } %.
+measured-runs = Best of { $runs } runs; the middle one had { $median }, and they differ by { $spread } %.
 measured-float = Decimal numbers
     .why = Multiplications and additions of 32-bit decimal numbers, in billions a second: pictures and simulations live on them.
 measured-integer = Whole numbers
@@ -592,7 +692,7 @@ measured-from_card = Data from the card
 measured-dispatch = Handing over work
     .why = From giving the card a piece of nearly no work until it says that it is done.
 measured-held = Speed held
-    .why = It held { $share } % of its best speed over { $seconds } seconds without a pause. { $software ->
+    .why = It held { $share } % of its best speed over { $seconds } seconds without a pause. { $software ->
         [true] Other programs on this processor slow it down.
        *[other] Less than 100 % means that power or heat slow the card down once it works longer than a moment.
     }
@@ -751,6 +851,7 @@ error-internal = Something failed that should not. What you earned is safe here.
 ## Tray and terminal
 tray-open = Open Hearth
 tray-quit = Quit Hearth
+tray-reasons = All { $count } reasons
 tray-today = Today, after electricity: { $amount } { $unit }
 tray-today-paid = Today, before electricity: { $amount } { $unit }
 tray-window-closed = Sharing goes on in the tray.

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use jiff::tz::TimeZone;
 use protocol::local::{
-    BalanceIdentity, Benchmark, CardReading, Preferences, Privacy, Quote, Status, WalletBrief, WalletView,
-    WithdrawalView,
+    BalanceIdentity, Benchmark, CardReading, Check, Preferences, Privacy, Quote, Status, Verdict,
+    WalletBrief, WalletView, WithdrawalView,
 };
 use protocol::units::UnixMillis;
 use words::{Catalogue, Value, bytes, exact_amount, net_amount};
@@ -58,6 +58,31 @@ pub(super) fn status(status: &Status, words: &Catalogue, now: UnixMillis, zone: 
     line(words.text(key, &values));
     for notice in &status.notices {
         line(format!("{} ({})", words.error(notice.code), notice.detail));
+    }
+    text
+}
+
+/// Every rule on a line: a mark, what it asks for, and how it stands.
+pub(super) fn checks(checks: &[Check], words: &Catalogue, now: UnixMillis, zone: &TimeZone) -> String {
+    let mut text = String::new();
+    for check in checks {
+        let mark = match check.verdict {
+            Verdict::Clear => "+",
+            Verdict::Holds => "-",
+            Verdict::Off => " ",
+            Verdict::NotYet
+            | Verdict::NoSource
+            | Verdict::NotWrittenYet
+            | Verdict::Failed
+            | Verdict::TimedOut => "?",
+        };
+        let values = [
+            ("mark", mark.into()),
+            ("label", words.check_label(check).into()),
+            ("detail", words.check_detail(check, now, zone).into()),
+        ];
+        text.push_str(&words.text("terminal-check", &values));
+        text.push('\n');
     }
     text
 }
@@ -299,11 +324,12 @@ mod tests {
         };
         present.benchmark = Some(benchmark.clone());
         let show = |present: &Status, language| {
-            status(present, &Catalogue::new(language), present.at, &TimeZone::UTC)
+            // Spaces before units do not break a line.
+            status(present, &Catalogue::new(language), present.at, &TimeZone::UTC).replace('\u{a0}', " ")
         };
         let text = show(&present, "en");
         for part in [
-            "12740\u{a0}GFLOP/s",
+            "12740 GFLOP/s",
             "Held 97 % of its best",
             "Power: 168 W",
             "Temperature: unknown (The card does not",
@@ -315,6 +341,40 @@ mod tests {
         present.benchmark = Some(benchmark);
         let text = show(&present, "en");
         assert!(text.contains("do not count") && !text.contains("Temperature"), "{text}");
+    }
+
+    #[test]
+    fn every_rule_has_a_line_that_says_how_it_stands() {
+        use protocol::local::{Reason, ReasonCode};
+        let check = |code, verdict| Check { code, verdict, seen: None, limit: None, reason: None };
+        let now = UnixMillis(1_790_000_000_000);
+        let reason = Reason {
+            code: ReasonCode::UserActive,
+            since_at: now,
+            ends_at: None,
+            seen: None,
+            limit: Some(5),
+            subject: None,
+        };
+        let list = [
+            Check { reason: Some(reason), ..check(ReasonCode::UserActive, Verdict::Holds) },
+            Check { seen: Some(61), limit: Some(80), ..check(ReasonCode::GpuHot, Verdict::Clear) },
+            check(ReasonCode::MediaPlaying, Verdict::NoSource),
+            check(ReasonCode::CpuBusy, Verdict::Off),
+            check(ReasonCode::NoDriver, Verdict::Holds),
+        ];
+        let text = checks(&list, &Catalogue::new("en"), now, &TimeZone::UTC);
+        for line in [
+            "- Nobody is at mouse, keys or gamepad: Somebody is using this computer.",
+            "+ The card is not too warm: yes, 61\u{a0}°C; it is held at 80\u{a0}°C\n",
+            "? Nothing plays: not known: nothing on this computer tells it\n",
+            "  Other programs leave the processor alone: you turned this rule off\n",
+            "- No driver that can compute: no\n",
+        ] {
+            assert!(text.contains(line), "{line:?} is missing in:\n{text}");
+        }
+        let japanese = checks(&list, &Catalogue::new("ja"), now, &TimeZone::UTC);
+        assert!(!japanese.contains(['{', '}']) && !japanese.contains("check-"), "{japanese}");
     }
 
     #[test]

@@ -52,7 +52,11 @@ status: Status, } | { "answer": "preferences",
 /**
  * All of them.
  */
-preferences: Preferences, } | { "answer": "earnings", 
+preferences: Preferences, } | { "answer": "checks", 
+/**
+ * In the order in which one becomes the headline.
+ */
+checks: Array<Check>, } | { "answer": "earnings", 
 /**
  * The page.
  */
@@ -220,6 +224,14 @@ confinement: Confinement | null,
  */
 limit_percent: number, 
 /**
+ * Share of the time that it works now, percent: less than the limit while somebody is here or it is warm.
+ */
+duty_percent: number | null, 
+/**
+ * It works in light mode: somebody is here, and has its smaller share allowed.
+ */
+light: boolean, 
+/**
  * Power in watts, where it can be read.
  */
 watts: number | null, 
@@ -284,6 +296,31 @@ memory: CardReading<CardMemory>,
 throttles: CardReading<Array<Throttle>>, };
 
 /**
+ * One rule, and what it says now: a line of "why not now?".
+ */
+export type Check = { 
+/**
+ * The reason that this rule gives when it holds.
+ */
+code: ReasonCode, 
+/**
+ * How it stands.
+ */
+verdict: Verdict, 
+/**
+ * The figure seen (a percentage, °C, minutes, MB), where there is one.
+ */
+seen: number | null, 
+/**
+ * The limit that the figure is held against.
+ */
+limit: number | null, 
+/**
+ * The reason in full, while it holds.
+ */
+reason: Reason | null, };
+
+/**
  * What a client sends.
  */
 export type ClientFrame = { "type": "hello", 
@@ -315,7 +352,7 @@ span: Snooze, } | { "command": "resume" } | { "command": "share_now" } | { "comm
 /**
  * All of them.
  */
-preferences: Preferences, } | { "command": "measure" } | { "command": "cancel_measure" } | { "command": "finish_welcome", 
+preferences: Preferences, } | { "command": "checks" } | { "command": "measure" } | { "command": "cancel_measure" } | { "command": "finish_welcome", 
 /**
  * Whether Hearth starts with the session.
  */
@@ -640,13 +677,25 @@ enabled: boolean,
  */
 idle_after_seconds: number, 
 /**
+ * Share of the card while somebody is here, percent, 0 to 50; 0 pauses it.
+ */
+light_percent: number, 
+/**
  * Share of the card, percent, 10 to 100.
  */
 card_percent: number, 
 /**
- * Warmest card, °C, 50 to 95.
+ * Share of the card's memory that work may take, percent, 10 to 100.
+ */
+card_memory_percent: number, 
+/**
+ * Temperature of the card that is held, °C, 50 to 95: it works less as it comes near.
  */
 max_celsius: number, 
+/**
+ * Warmest processor, °C, 50 to 105.
+ */
+max_cpu_celsius: number, 
 /**
  * Other programs' processor use above which sharing pauses, percent, 5 to 100.
  */
@@ -655,6 +704,26 @@ max_other_cpu_percent: number,
  * Whether to share on battery.
  */
 on_battery: boolean, 
+/**
+ * Whether to share while the system saves power.
+ */
+with_power_saver: boolean, 
+/**
+ * Whether to share while a microphone or a camera is in use.
+ */
+in_calls: boolean, 
+/**
+ * Whether to share while a film or music plays or a program keeps the screen on.
+ */
+with_media: boolean, 
+/**
+ * Whether to share where data costs money.
+ */
+on_metered: boolean, 
+/**
+ * Whether to upload through a VPN.
+ */
+on_vpn: boolean, 
 /**
  * Programs that pause sharing while they run.
  */
@@ -861,7 +930,7 @@ subject: string | null, };
 /**
  * Why the card does not share. Serves for waiting (what is missing) and paused (who holds it).
  */
-export type ReasonCode = "snoozed" | "not_welcomed" | "user_active" | "input_unknown" | "on_battery" | "power_unknown" | "schedule" | "fullscreen_app" | "exclusive_app" | "cpu_busy" | "gpu_busy" | "gpu_hot" | "disk_low" | "system_sleep" | "benchmarking" | "at_a_loss" | "starting" | "no_driver" | "software_driver" | "worker_failing" | "miscomputes" | "coordinator_unreachable" | "coordinator_version" | "no_work" | "device_suspended" | "journal_failing" | "turned_off";
+export type ReasonCode = "snoozed" | "not_welcomed" | "user_active" | "input_unknown" | "other_user" | "remote_session" | "on_battery" | "power_unknown" | "power_saver" | "schedule" | "fullscreen_app" | "exclusive_app" | "in_call" | "media_playing" | "screen_kept_on" | "cpu_busy" | "gpu_busy" | "gpu_hot" | "cpu_hot" | "metered" | "metered_unknown" | "vpn" | "disk_low" | "system_sleep" | "benchmarking" | "at_a_loss" | "starting" | "no_driver" | "software_driver" | "worker_failing" | "miscomputes" | "coordinator_unreachable" | "coordinator_version" | "no_work" | "device_suspended" | "journal_failing" | "turned_off";
 
 /**
  * One receipt.
@@ -1048,6 +1117,10 @@ export type Unread = "no_driver" | "not_permitted" | "lost" | "not_offered" | "d
  */
 export type UploadLane = { 
 /**
+ * Why nothing may be uploaded now; empty while it may.
+ */
+reasons: Array<Reason>, 
+/**
  * Whether files are delivered to other homes.
  */
 sharing: boolean, 
@@ -1158,6 +1231,11 @@ appearance: Appearance,
  * Which three words (from 1) are asked back.
  */
 ask: [number, number, number], };
+
+/**
+ * How a rule stands.
+ */
+export type Verdict = "clear" | "holds" | "off" | "not_yet" | "no_source" | "not_written_yet" | "failed" | "timed_out";
 
 /**
  * How far one wall holds.

@@ -3,7 +3,7 @@
 
 import type { Backend, Connection, Listener } from './backend';
 import type {
-  Answer, Benchmark, Command, Earnings, EarningsDay, Image, LocalError, Picture, Preferences, Privacy, Quote, Reason, State, Status,
+  Answer, Benchmark, Check, Command, Earnings, EarningsDay, Image, LocalError, Picture, Preferences, Privacy, Quote, Reason, State, Status,
   WalletView, Waterfall, Work,
 } from './bindings';
 
@@ -98,10 +98,10 @@ export function sampleStatus(state: State = 'sharing', reasons: Reason[] = []): 
     card: {
       sharing: working, adapter: benchmark.adapter,
       confinement: { files: 'full', network: 'full', processes: 'full', memory: 'full', parent: 'full' },
-      limit_percent: 80, watts: working ? 96 : 12, celsius: working ? 61 : 44, bundles_today: 3, slices_today: 173,
+      limit_percent: 80, duty_percent: working ? 80 : null, light: false, watts: working ? 96 : 12, celsius: working ? 61 : 44, bundles_today: 3, slices_today: 173,
       yielded_in_millis: 9.2, yield_p99_millis: 31,
     },
-    upload: { sharing: false, measured_bits_per_s: 18_000_000, limit_bits_per_s: 13_500_000 },
+    upload: { reasons: [], sharing: false, measured_bits_per_s: 18_000_000, limit_bits_per_s: 13_500_000 },
     sent_today: { sent_bytes: 21_306_448, received_bytes: 402_113_009 },
     work: {
       title: 'Signal search',
@@ -118,8 +118,25 @@ export function sampleStatus(state: State = 'sharing', reasons: Reason[] = []): 
   };
 }
 
+/** Rules as they stand on a laptop of somebody who just came back: one holds, one is off, one cannot be known. */
+export function sampleChecks(): Check[] {
+  const check = (code: Check['code'], verdict: Check['verdict'], rest: Partial<Check> = {}): Check => ({ code, verdict, seen: null, limit: null, reason: null, ...rest });
+  return [
+    check('on_battery', 'clear'), check('power_saver', 'clear'), check('schedule', 'clear'), check('in_call', 'clear'),
+    check('exclusive_app', 'holds', { reason: sampleReason('exclusive_app', { subject: 'blender' }) }),
+    check('fullscreen_app', 'no_source'), check('screen_kept_on', 'clear'), check('media_playing', 'clear'),
+    check('other_user', 'clear'), check('remote_session', 'clear'),
+    check('user_active', 'holds', { limit: 2, reason: sampleReason('user_active', { limit: 2 }) }),
+    check('gpu_busy', 'clear', { seen: 3, limit: 15 }), check('cpu_busy', 'off'),
+    check('gpu_hot', 'clear', { seen: 61, limit: 75 }), check('cpu_hot', 'clear', { seen: 54, limit: 90 }),
+    check('metered', 'clear'), check('vpn', 'clear'), check('disk_low', 'clear', { seen: 182_400, limit: 5_000 }), check('at_a_loss', 'clear'),
+  ];
+}
+
 export const preferences: Preferences = {
-  enabled: true, idle_after_seconds: 120, card_percent: 80, max_celsius: 75, max_other_cpu_percent: 40, on_battery: false,
+  enabled: true, idle_after_seconds: 120, light_percent: 0, card_percent: 80, card_memory_percent: 80, max_celsius: 75,
+  max_cpu_celsius: 90, max_other_cpu_percent: 40, on_battery: false, with_power_saver: false, in_calls: false, with_media: false,
+  on_metered: false, on_vpn: false,
   exclusive_programs: ['blender', 'obs'],
   hours: [0xc1ffff, 0xc1ffff, 0xc1ffff, 0xc1ffff, 0xc1ffff, 0xffffff, 0xffffff],
   upload_kbits: 0, month_mbytes: 150_000, min_free_disk_mbytes: 5_000, electricity_milli_per_kwh: 280, token_milli: 940,
@@ -244,6 +261,8 @@ export class Demo implements Backend {
       case 'set_preferences':
         this.preferences = command.preferences;
         return { answer: 'done' };
+      case 'checks':
+        return { answer: 'checks', checks: sampleChecks() };
       case 'earnings':
         return { answer: 'earnings', earnings: this.scene.earnings ?? sampleEarnings() };
       case 'privacy':
