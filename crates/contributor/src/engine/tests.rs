@@ -27,6 +27,9 @@ use crate::signals::scripted::{Script, quiet_changes, quiet_quick, quiet_slow};
 use crate::signals::{Change, Input as Person, Reading};
 use crate::store::Restored;
 
+mod household;
+mod manners;
+
 const NETWORK: NetworkId = NetworkId([1; 32]);
 const START: UnixMillis = UnixMillis(1_795_455_000_000);
 const PROGRAM: Hash = Hash([2; 32]);
