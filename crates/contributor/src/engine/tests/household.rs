@@ -242,8 +242,7 @@ impl House {
                 self.tell(Change::FallingAsleep(false));
                 continue;
             }
-            let types_at =
-                self.typing.then(|| UnixMillis((self.play.now.0 / TYPES_EVERY + 1) * TYPES_EVERY));
+            let types_at = self.typing.then(|| UnixMillis((self.play.now.0 / TYPES_EVERY + 1) * TYPES_EVERY));
             let next = self.play.state.next_at(self.play.now);
             let wake = next.min(until).min(types_at.unwrap_or(until)).max(UnixMillis(self.play.now.0 + 1));
             self.play.now = wake;

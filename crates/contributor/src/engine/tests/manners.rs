@@ -70,7 +70,11 @@ fn work_that_needs_more_memory_than_the_owner_lends_goes_back() {
     assert!(play.state.schedule.work().is_none(), "and the lease goes back");
     let generous = Preferences { card_memory_percent: 100, ..preferences::defaults() };
     play.ask(|reply| Request::SetPreferences { preferences: Box::new(generous), reply });
-    assert_eq!(play.state.schedule.memory_allowed(), Some((1 << 20) / 100 * 100), "a new limit holds at once");
+    assert_eq!(
+        play.state.schedule.memory_allowed(),
+        Some((1 << 20) / 100 * 100),
+        "a new limit holds at once"
+    );
 }
 
 #[test]
@@ -163,9 +167,7 @@ fn every_sensor_can_fail_and_come_back() {
         ReasonCode::MeteredUnknown,
     );
     known(
-        |why| {
-            Change::Slow(Box::new(Slow { gpu_celsius: Reading::Unknown(why), ..quiet_slow() }))
-        },
+        |why| Change::Slow(Box::new(Slow { gpu_celsius: Reading::Unknown(why), ..quiet_slow() })),
         Change::Slow(Box::new(quiet_slow())),
         ReasonCode::GpuHot,
     );
