@@ -28,6 +28,7 @@ use crate::headless;
 use crate::home::Home;
 use crate::joined::{self, Joined, now};
 use crate::money::{Decided, Face, Money, MoneyEvent};
+use crate::notification::{self, Spoken};
 use crate::server::{Ask, Asker, Reply, Server, ServerEvent, Watches, failure};
 use crate::socket::Listener;
 use crate::terminal::StartArguments;
@@ -87,6 +88,8 @@ struct Daemon {
     deciding: BTreeSet<GrantId>,
     windows: Windows,
     tray: Option<Tray>,
+    /// Of what notifications spoke.
+    spoken: Spoken,
     joined: Option<Joined>,
     work: Option<Work>,
     money: Option<Money>,
@@ -127,6 +130,7 @@ pub(crate) async fn run(home: Home, listener: Listener, start: StartArguments) -
         grants: Grants::default(),
         deciding: BTreeSet::new(),
         tray: None,
+        spoken: Spoken::default(),
         joined: None,
         work: None,
         money: None,
@@ -462,6 +466,11 @@ impl Daemon {
         if let Some(tray) = &mut self.tray {
             let menu = tray::menu(&status, &self.words, now(), &self.zone);
             tray.update(menu, tray::icon(&status)).await;
+        }
+        if !self.start.headless
+            && let Some(due) = self.spoken.due(&status, &self.words, now(), &self.zone)
+        {
+            self.answering.spawn(notification::show(due));
         }
         if self.start.headless {
             for change in headless::changes(self.printed.as_deref(), &status) {

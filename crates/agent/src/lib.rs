@@ -16,6 +16,7 @@ pub mod home;
 pub mod joined;
 pub mod log;
 mod money;
+pub mod notification;
 mod rpc;
 pub mod server;
 pub mod socket;

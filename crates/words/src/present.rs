@@ -61,6 +61,12 @@ impl Catalogue {
         self.text(&format!("reason-{}.ends", name_of(&reason.code)), &values)
     }
 
+    /// What a person can do about a reason, where there is something.
+    pub fn reason_do(&self, reason: &Reason) -> Option<String> {
+        let key = format!("reason-{}.do", name_of(&reason.code));
+        self.has(&key).then(|| self.text(&key, &[]))
+    }
+
     /// What a rule asks for, as a line of "why not now?".
     pub fn check_label(&self, check: &Check) -> String {
         let code = name_of(&check.code);
