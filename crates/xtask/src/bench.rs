@@ -5,7 +5,7 @@
 
 use std::process::{Command, ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::install::{self, Purpose};
 use crate::process::{cargo, must};
@@ -17,20 +17,28 @@ pub(crate) enum Name {
     /// The signal search against turbo_seti (from PyPI, into target/) on HEARTH_FIL or a made recording of 2^20 channels:
     /// {hits_equal, ours_cpu_s, turbo_seti_cpu_s, gpu_s, bandwidth_share, waterfall_share}.
     Search,
-    /// From an input event to an idle device, and kills: {n, p50_ms, p99_ms, kill_max_ms}. Takes about eleven minutes.
+    /// From an input event to an idle device, and kills: {n, p50_ms, p99_ms, kill_max_ms}. Takes about eleven minutes. With
+    /// --real the whole app on a desktop, from xdotool to an idle device: {n, p50_ms, p99_ms}. Takes about ten minutes.
     Yield,
     /// What cutting work into pieces costs: {overhead}.
     Slicing,
     /// Float arithmetic of the worker's device next to clpeak on the same device: {ours_gflops, clpeak_gflops, ratio}.
     GpuPeak,
-    /// The agent in the tray: {pss_mb, core_share, wakeups_per_s}.
+    /// The agent in the tray, beside Debian's boinc-client in the same minutes: {pss_mb, core_share, wakeups_per_s,
+    /// boinc_pss_mb, boinc_core_share}.
     Footprint,
 }
 
 /// Builds what is needed, measures, prints.
-pub(crate) fn bench(name: Name) -> Result<ExitCode> {
+pub(crate) fn bench(name: Name, real: bool) -> Result<ExitCode> {
+    if real && name != Name::Yield {
+        bail!("--real belongs to `bench yield` alone");
+    }
     let (text, purpose, packages): (_, _, &[&str]) = match name {
         Name::Search => ("search", Purpose::Run, &["worker"]),
+        Name::Yield if real => {
+            ("yield-real", Purpose::Test, &["worker", "agent", "coordinator", "hearth-window"])
+        }
         // Its input events go through a display without a screen, which belongs to the tests' tools.
         Name::Yield => ("yield", Purpose::Test, &["worker"]),
         Name::Slicing => ("slicing", Purpose::Run, &["worker"]),
@@ -39,8 +47,10 @@ pub(crate) fn bench(name: Name) -> Result<ExitCode> {
         Name::Footprint => ("footprint", Purpose::Test, &["worker", "agent", "coordinator"]),
     };
     install::install(purpose)?;
-    if name == Name::GpuPeak {
-        install::clpeak()?;
+    match name {
+        Name::GpuPeak => install::clpeak()?,
+        Name::Footprint => install::boinc()?,
+        Name::Search | Name::Yield | Name::Slicing => {}
     }
     must(
         cargo().args(["build", "--release", "--locked"]).args(packages.iter().flat_map(|p| ["--package", p])),

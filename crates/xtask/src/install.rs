@@ -41,6 +41,9 @@ const TEST_PACKAGES: &[&str] = &[
 /// The peer of the figure `gpu-peak`, and OpenCL on a processor for it.
 const CLPEAK_PACKAGES: &[&str] = &["clpeak", "pocl-opencl-icd"];
 
+/// The peer of the figure `footprint`.
+const BOINC_PACKAGES: &[&str] = &["boinc-client"];
+
 /// For what the machine is prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -104,6 +107,12 @@ fn node_version(text: &str) -> Option<(u32, u32)> {
 /// Installs clpeak, against which one figure is held.
 pub(crate) fn clpeak() -> Result<()> {
     if is_debian() { system_packages(CLPEAK_PACKAGES) } else { Ok(()) }
+}
+
+/// Installs BOINC's client, against whose footprint ours is held. Debian's package starts a service of its own; the
+/// measurement starts another in a folder of its own.
+pub(crate) fn boinc() -> Result<()> {
+    if is_debian() { system_packages(BOINC_PACKAGES) } else { Ok(()) }
 }
 
 /// Whether this system's packages are Debian's or Ubuntu's.

@@ -48,6 +48,9 @@ enum Task {
     Bench {
         /// What to measure.
         name: bench::Name,
+        /// With `yield`: the whole app on a desktop, moved by a real input tool.
+        #[arg(long)]
+        real: bool,
     },
     /// Compiles for Windows and macOS what differs there, from Debian or Ubuntu.
     Cross,
@@ -100,7 +103,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Run(options) => run::run(&options),
         Task::Test { full, only } => test::test(full, only.as_deref()),
         Task::Check => check::check(),
-        Task::Bench { name } => bench::bench(name),
+        Task::Bench { name, real } => bench::bench(name, real),
         Task::Cross => cross::cross(),
         Task::Fuzz { target, seconds } => fuzz::fuzz(target, seconds),
         Task::Dist => dist::dist(),

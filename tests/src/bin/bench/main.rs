@@ -7,6 +7,7 @@
 mod footprint;
 mod gpu_peak;
 mod search;
+mod real_yields;
 mod slicing;
 mod yields;
 
@@ -29,11 +30,12 @@ fn main() -> ExitCode {
         // A part of `search`, as a process of its own.
         "search-natively" => search::natively(&std::env::args().nth(2).unwrap_or_default()),
         "yield" => yields::measure(),
+        "yield-real" => real_yields::measure(),
         "slicing" => slicing::measure(),
         "footprint" => footprint::measure(),
         "gpu-peak" => gpu_peak::measure(),
         other => Err(format!(
-            "no figure is called {other:?}; there are search, yield, slicing, footprint, gpu-peak"
+            "no figure is called {other:?}; there are search, yield, yield-real, slicing, footprint, gpu-peak"
         )
         .into()),
     };
