@@ -5,9 +5,7 @@
 //! server under Wayland sees only the input of X programs, so it is not asked there. Without a display input is unknown; a
 //! server's owner turns the idle rule off in the preferences.
 
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
 
 use network::Clock;
 
@@ -17,6 +15,8 @@ use super::slow::Sensors;
 use super::{Change, Outlet, Quick, Reading, Slow, Source, Unknown, Wanted};
 
 mod supply;
+mod watching;
+mod wayland;
 mod x11;
 
 /// The sensors.
@@ -26,7 +26,8 @@ pub struct LinuxSource {
     display: Display,
     quick: Option<Asking>,
     slow: Option<Asking>,
-    input: Option<(JoinHandle<()>, OwnedFd)>,
+    x11: Option<watching::Watching>,
+    wayland: Option<wayland::Wayland>,
 }
 
 impl std::fmt::Debug for LinuxSource {
@@ -38,18 +39,22 @@ impl std::fmt::Debug for LinuxSource {
 impl LinuxSource {
     /// Sensors that look for free disk where `data_dir` is. The display is that of the environment.
     pub fn new(data_dir: PathBuf, clock: Clock) -> Self {
-        Self { data_dir, clock, display: display(), quick: None, slow: None, input: None }
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self::on(display(set), data_dir, clock)
     }
 
     /// The same sensors with the X server `name` (for example `:7`), whatever the environment says.
     pub fn on_display(name: &str, data_dir: PathBuf, clock: Clock) -> Self {
-        Self { data_dir, clock, display: Display::X11(name.to_owned()), quick: None, slow: None, input: None }
+        Self::on(Display::X11(name.to_owned()), data_dir, clock)
+    }
+
+    fn on(display: Display, data_dir: PathBuf, clock: Clock) -> Self {
+        Self { data_dir, clock, display, quick: None, slow: None, x11: None, wayland: None }
     }
 }
 
 impl Source for LinuxSource {
     fn start(&mut self, outlet: Outlet) {
-        outlet(Change::Fullscreen(Reading::Unknown(Unknown::NotWrittenYet)));
         outlet(Change::Power(supply::power_supply(Path::new(supply::SUPPLIES))));
         let quick = || {
             let mut programs = Programs::open();
@@ -72,8 +77,17 @@ impl Source for LinuxSource {
             outlet(Change::Slow(Box::new(Slow::unknown(Unknown::Failed))));
         }
         match &self.display {
-            Display::X11(name) => self.input = x11::watch_input(name.clone(), outlet, self.clock.clone()),
-            Display::Unknown(why) => outlet(Change::Input(Reading::Unknown(*why))),
+            Display::X11(name) => self.x11 = x11::watch_display(name.clone(), outlet, self.clock.clone()),
+            Display::Wayland(socket) => {
+                self.wayland = wayland::Wayland::start(socket.clone(), outlet.clone(), self.clock.clone());
+                if self.wayland.is_none() {
+                    outlet(Change::Input(Reading::Unknown(Unknown::NoSource)));
+                }
+            }
+            Display::Unknown(why) => {
+                outlet(Change::Input(Reading::Unknown(*why)));
+                outlet(Change::Fullscreen(Reading::Unknown(*why)));
+            }
         }
     }
 
@@ -93,27 +107,35 @@ impl Source for LinuxSource {
         for asking in [self.quick.take(), self.slow.take()].into_iter().flatten() {
             asking.stop();
         }
-        if let Some((thread, wake)) = self.input.take() {
-            // Closing the pipe's other end is what the thread waits for.
-            drop(wake);
-            if thread.join().is_err() {
-                tracing::error!("the input sensor's thread panicked");
-            }
+        if let Some(x11) = self.x11.take() {
+            x11.stop();
+        }
+        if let Some(wayland) = self.wayland.take() {
+            wayland.stop();
         }
     }
 }
 
-/// Which display tells about input.
+/// Which display tells about input and windows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Display {
+    /// The X server of this name.
     X11(String),
+    /// The compositor at this socket.
+    Wayland(PathBuf),
     Unknown(Unknown),
 }
 
-fn display() -> Display {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    if set("WAYLAND_DISPLAY").is_some() || set("XDG_SESSION_TYPE").is_some_and(|kind| kind == "wayland") {
-        return Display::Unknown(Unknown::NotWrittenYet);
+/// The display of an environment.
+fn display(set: impl Fn(&str) -> Option<String>) -> Display {
+    let wayland = set("XDG_SESSION_TYPE").is_some_and(|kind| kind == "wayland");
+    if let Some(name) = set("WAYLAND_DISPLAY").or(wayland.then(|| "wayland-0".to_owned())) {
+        // A name is that of a socket in the user's runtime folder; a path stands for itself.
+        return match (Path::new(&name).is_absolute(), set("XDG_RUNTIME_DIR")) {
+            (true, _) => Display::Wayland(name.into()),
+            (false, Some(folder)) => Display::Wayland(Path::new(&folder).join(name)),
+            (false, None) => Display::Unknown(Unknown::Failed),
+        };
     }
     match set("DISPLAY") {
         None => Display::Unknown(Unknown::NoSource),
@@ -131,6 +153,26 @@ fn has_port(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn of(environment: &[(&str, &str)]) -> Display {
+        display(|wanted| {
+            let found = environment.iter().find(|(name, _)| *name == wanted);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn under_wayland_the_x_server_is_never_asked() {
+        let run = ("XDG_RUNTIME_DIR", "/run/user/7");
+        let wayland = |path: &str| Display::Wayland(path.into());
+        assert_eq!(of(&[("DISPLAY", ":0"), ("WAYLAND_DISPLAY", "w1"), run]), wayland("/run/user/7/w1"));
+        assert_eq!(of(&[("WAYLAND_DISPLAY", "/tmp/w"), run]), wayland("/tmp/w"));
+        let session = ("XDG_SESSION_TYPE", "wayland");
+        assert_eq!(of(&[session, ("DISPLAY", ":0"), run]), wayland("/run/user/7/wayland-0"));
+        assert_eq!(of(&[session, ("DISPLAY", ":0")]), Display::Unknown(Unknown::Failed));
+        assert_eq!(of(&[("DISPLAY", ":3"), ("XDG_SESSION_TYPE", "x11")]), Display::X11(":3".to_owned()));
+        assert_eq!(of(&[]), Display::Unknown(Unknown::NoSource));
+    }
 
     #[test]
     fn a_display_number_beyond_all_ports_is_not_asked() {
