@@ -14,6 +14,9 @@ use super::programs::Programs;
 use super::slow::Sensors;
 use super::{Change, Outlet, Quick, Reading, Slow, Source, Unknown, Wanted};
 
+mod devices;
+mod gamepad;
+mod notices;
 mod supply;
 mod watching;
 mod wayland;
@@ -28,6 +31,7 @@ pub struct LinuxSource {
     slow: Option<Asking>,
     x11: Option<watching::Watching>,
     wayland: Option<wayland::Wayland>,
+    gamepads: Option<watching::Watching>,
 }
 
 impl std::fmt::Debug for LinuxSource {
@@ -49,7 +53,7 @@ impl LinuxSource {
     }
 
     fn on(display: Display, data_dir: PathBuf, clock: Clock) -> Self {
-        Self { data_dir, clock, display, quick: None, slow: None, x11: None, wayland: None }
+        Self { data_dir, clock, display, quick: None, slow: None, x11: None, wayland: None, gamepads: None }
     }
 }
 
@@ -57,10 +61,11 @@ impl Source for LinuxSource {
     fn start(&mut self, outlet: Outlet) {
         outlet(Change::Power(supply::power_supply(Path::new(supply::SUPPLIES))));
         let quick = || {
-            let mut programs = Programs::open();
+            let (mut programs, mut devices) = (Programs::open(), devices::Devices::open());
             move |wanted: &Wanted| {
                 let programs = programs.running(&wanted.programs);
-                Change::Quick(Box::new(Quick { programs, ..Quick::unknown(Unknown::NotWrittenYet) }))
+                let (microphone, camera) = (devices.microphone(), devices.camera());
+                Change::Quick(Box::new(Quick { programs, microphone, camera }))
             }
         };
         self.quick = Asking::start("hearth-look", quick, outlet.clone());
@@ -76,6 +81,8 @@ impl Source for LinuxSource {
         if self.slow.is_none() {
             outlet(Change::Slow(Box::new(Slow::unknown(Unknown::Failed))));
         }
+        let (list, nodes) = (gamepad::LIST.into(), gamepad::NODES.into());
+        self.gamepads = gamepad::watch_gamepads(list, nodes, outlet.clone(), self.clock.clone());
         match &self.display {
             Display::X11(name) => self.x11 = x11::watch_display(name.clone(), outlet, self.clock.clone()),
             Display::Wayland(socket) => {
@@ -107,8 +114,8 @@ impl Source for LinuxSource {
         for asking in [self.quick.take(), self.slow.take()].into_iter().flatten() {
             asking.stop();
         }
-        if let Some(x11) = self.x11.take() {
-            x11.stop();
+        for watching in [self.x11.take(), self.gamepads.take()].into_iter().flatten() {
+            watching.stop();
         }
         if let Some(wayland) = self.wayland.take() {
             wayland.stop();
