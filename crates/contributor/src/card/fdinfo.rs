@@ -206,5 +206,6 @@ fn busiest(before: &Counts, counts: &Counts, nanos: f64) -> u8 {
     (busiest * 100.0).round().clamp(0.0, 100.0) as u8
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;

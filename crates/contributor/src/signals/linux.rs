@@ -169,6 +169,32 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_without_a_display_tells_what_it_can_and_ends_in_time() {
+        let (send, changes) = std::sync::mpsc::channel();
+        let outlet: Outlet = std::sync::Arc::new(move |change| drop(send.send(change)));
+        let nothing = Display::Unknown(Unknown::NoSource);
+        let mut source = LinuxSource::on(nothing, std::env::temp_dir(), network::system_clock());
+        source.start(outlet);
+        source.look(&Wanted::default());
+        let mut seen = Vec::new();
+        let quick = loop {
+            match changes.recv_timeout(std::time::Duration::from_secs(20)).expect("an answer to the look") {
+                Change::Quick(quick) => break quick,
+                other => seen.push(other),
+            }
+        };
+        assert!(seen.contains(&Change::Input(Reading::Unknown(Unknown::NoSource))));
+        assert!(seen.contains(&Change::Fullscreen(Reading::Unknown(Unknown::NoSource))));
+        assert_eq!(quick.programs, Reading::Known(Vec::new()));
+        assert!(quick.camera.known().is_some(), "{quick:?}");
+        let sound = Path::new("/proc/asound").exists();
+        assert_eq!(quick.microphone.known().is_some(), sound, "{quick:?}");
+        let asked = std::time::Instant::now();
+        source.stop();
+        assert!(asked.elapsed() < crate::signals::STOP_WITHIN);
+    }
+
+    #[test]
     fn under_wayland_the_x_server_is_never_asked() {
         let run = ("XDG_RUNTIME_DIR", "/run/user/7");
         let wayland = |path: &str| Display::Wayland(path.into());

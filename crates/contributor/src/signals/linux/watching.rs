@@ -39,10 +39,8 @@ impl Bell {
     pub(super) fn wait(&self, others: &[BorrowedFd<'_>], timeout: Option<Duration>) -> Result<bool, Errno> {
         let mut waits = vec![PollFd::new(&self.woken, PollFlags::IN)];
         waits.extend(others.iter().map(|other| PollFd::from_borrowed_fd(*other, PollFlags::IN)));
-        let timeout = timeout.map(|timeout| Timespec {
-            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: timeout.subsec_nanos().into(),
-        });
+        // A span beyond what the system can count is without end.
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         match rustix::event::poll(&mut waits, timeout.as_ref()) {
             Ok(_) => Ok(waits[0].revents().is_empty()),
             Err(Errno::INTR) => Ok(true),
@@ -122,5 +120,58 @@ impl Watching {
         if self.thread.join().is_err() {
             tracing::error!("a sensor's thread panicked");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const BOUND: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn a_system_that_fails_is_tried_less_and_less_often_until_it_answers() {
+        let (try_, tries) = mpsc::channel();
+        let (say, said) = mpsc::channel();
+        let mut attempts = 0;
+        let watching = Watching::start(
+            "hearth-test",
+            move || say.send(()).unwrap(),
+            move |bell| -> Result<(), io::Error> {
+                try_.send(Instant::now()).unwrap();
+                attempts += 1;
+                if attempts == 3 {
+                    bell.reached();
+                }
+                Err(io::ErrorKind::ConnectionRefused.into())
+            },
+        )
+        .unwrap();
+        let at: Vec<Instant> = (0..4).map(|_| tries.recv_timeout(BOUND).unwrap()).collect();
+        let pauses: Vec<u64> = at.windows(2).map(|pair| (pair[1] - pair[0]).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 1], "in whole seconds");
+        watching.stop();
+        assert_eq!(said.try_iter().count(), 2, "once at first, once after it had answered");
+    }
+
+    #[test]
+    fn a_thread_that_is_told_to_end_ends_at_once() {
+        let (here, there) = mpsc::channel();
+        let watching = Watching::start(
+            "hearth-test",
+            || {},
+            move |bell| -> Result<(), Errno> {
+                here.send(()).unwrap();
+                while bell.wait(&[], None)? {}
+                Ok(())
+            },
+        )
+        .unwrap();
+        there.recv_timeout(BOUND).unwrap();
+        let asked = Instant::now();
+        watching.stop();
+        assert!(asked.elapsed() < STOP_WITHIN);
     }
 }

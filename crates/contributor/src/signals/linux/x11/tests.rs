@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use x11rb::COPY_DEPTH_FROM_PARENT;
 use x11rb::protocol::xproto::{
-    AtomEnum, ConnectionExt as _, CreateWindowAux, PropMode, Screen, Window, WindowClass,
+    AtomEnum, ClientMessageEvent, ConnectionExt as _, CreateWindowAux, EventMask, PropMode, Screen, Window,
+    WindowClass,
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::wrapper::ConnectionExt as _;
@@ -224,6 +225,56 @@ fn a_window_that_fills_the_screen_is_told_and_one_that_nobody_sees_is_not() {
     assert_eq!(sensor.fullscreen(), Reading::Known(false), "a window that is gone fills nothing");
     desk.state(window, &[FULLSCREEN]);
     assert_eq!(sensor.fullscreen(), Reading::Known(true), "and hides no other");
+    sensor.stop();
+}
+
+#[test]
+fn a_real_window_manager_is_understood() {
+    let Some(server) = Server::start() else { return };
+    let sensor = Sensor::on(&server.name);
+    let (x, screen) = server.connect();
+    let desk = Desk { x: &x, screen };
+    let manager = Command::new("xfwm4")
+        .args(["--compositor=off", "--display", &server.name])
+        .env("DISPLAY", &server.name)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(child) = manager else {
+        println!("left out: xfwm4 is not installed");
+        return;
+    };
+    let _manager = Server { child, name: String::new() };
+    while sensor.fullscreen() != Reading::Known(false) {}
+
+    let window = desk.window();
+    x.map_window(window).unwrap().check().unwrap();
+    let ask = |name: &str, data: [u32; 5]| {
+        let event = ClientMessageEvent::new(32, window, desk.atom(name), data);
+        let mask = EventMask::SUBSTRUCTURE_REDIRECT | EventMask::SUBSTRUCTURE_NOTIFY;
+        x.send_event(false, desk.screen.root, mask, event).unwrap().check().unwrap();
+    };
+    let (add, iconic) = (1, 3);
+    let wait_listed = Instant::now() + BOUND;
+    let listed = || {
+        let list = desk.atom("_NET_CLIENT_LIST");
+        let kind = AtomEnum::WINDOW;
+        let list = x.get_property(false, desk.screen.root, list, kind, 0, 64).unwrap().reply().unwrap();
+        list.value32().is_some_and(|mut windows| windows.any(|it| it == window))
+    };
+    // Asked for before the window manager has taken the window in, the wish is lost.
+    while !listed() {
+        assert!(Instant::now() < wait_listed, "the window manager takes the window in");
+        std::thread::yield_now();
+    }
+    ask("_NET_WM_STATE", [add, desk.atom("_NET_WM_STATE_FULLSCREEN"), 0, 1, 0]);
+    assert_eq!(sensor.fullscreen(), Reading::Known(true));
+    ask("WM_CHANGE_STATE", [iconic, 0, 0, 0, 0]);
+    assert_eq!(sensor.fullscreen(), Reading::Known(false), "minimised");
+    ask("_NET_ACTIVE_WINDOW", [2, 0, 0, 0, 0]);
+    assert_eq!(sensor.fullscreen(), Reading::Known(true), "and back");
+    x.destroy_window(window).unwrap().check().unwrap();
+    assert_eq!(sensor.fullscreen(), Reading::Known(false), "closed");
     sensor.stop();
 }
 
