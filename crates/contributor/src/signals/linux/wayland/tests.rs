@@ -165,3 +165,16 @@ fn a_socket_without_a_compositor_is_unknown() {
     assert_eq!(sensor.fullscreen(), Reading::Unknown(Unknown::Failed));
     sensor.stop();
 }
+
+#[test]
+fn a_compositor_that_hangs_holds_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("w");
+    let _silent = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let asked = Instant::now();
+    let sensor = Sensor::on(&socket);
+    assert!(asked.elapsed() < Duration::from_secs(1), "the start went on after {:?}", asked.elapsed());
+    assert!(sensor.wayland.is_some(), "it may answer yet");
+    assert!(sensor.changes.try_recv().is_err(), "nothing is known, and nothing is told");
+    sensor.stop();
+}
