@@ -1,15 +1,18 @@
 //! What graphics cards say of themselves: temperature, power, memory, use by others, and what slows them down.
 //!
-//! NVIDIA's cards are read through NVML, AMD's on Linux through the kernel's files; every other card, and every sensor
-//! that is missing, is an unknown with its reason. The sensors' thread (`signals`) and the measurement (`benchmark`) share
+//! NVIDIA's cards are read through NVML, AMD's on Linux through the kernel's files; the use of any other on Linux through
+//! what its driver counts for each program. Everything else, and every sensor that is missing, is an unknown with its
+//! reason. The sensors' thread (`signals`) and the measurement (`benchmark`) share
 //! this module. It only reads: no clock, limit or fan is ever set, and a sleeping card is not woken.
 
 mod amdgpu;
+mod fdinfo;
 mod nvml;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::Path;
+use std::time::Instant;
 
 use protocol::frames::Adapter;
 use protocol::local::{CardMemory, CardReading, CardState, Throttle, Unread};
@@ -67,6 +70,7 @@ impl Sensed {
 pub struct Cards {
     nvml: nvml::Cards,
     amdgpu: amdgpu::Cards,
+    clients: fdinfo::Clients,
 }
 
 /// A card and what it says.
@@ -97,7 +101,16 @@ impl Cards {
 
     /// With another library than the system's, and with another folder than `/sys/class/drm`.
     pub fn open_at(nvml_library: Option<&OsStr>, drm: &Path) -> Self {
-        Self { nvml: nvml::Cards::open(nvml_library), amdgpu: amdgpu::Cards::new(drm.to_owned()) }
+        Self::open_below(nvml_library, drm, Path::new("/proc"))
+    }
+
+    /// With another folder than `/proc` as well.
+    fn open_below(nvml_library: Option<&OsStr>, drm: &Path, proc: &Path) -> Self {
+        Self {
+            nvml: nvml::Cards::open(nvml_library),
+            amdgpu: amdgpu::Cards::new(drm.to_owned()),
+            clients: fdinfo::Clients::new(drm.to_owned(), proc.to_owned()),
+        }
     }
 
     /// Reads the card that is meant, or the only one there is. `own` are the processes whose use of it is ours. Blocks for
@@ -106,6 +119,18 @@ impl Cards {
     /// Where several cards could be meant, temperature and use are those of the warmest and the busiest, so that no limit
     /// is passed unseen; nothing else can be told.
     pub fn read(&mut self, meant: Option<&CardName>, own: &BTreeSet<u32>) -> Sensed {
+        let mut sensed = self.sense(meant, own);
+        // What the card itself tells is the use by all users' programs; what its driver counts is only by this user's.
+        if matches!(sensed.other_percent, CardReading::Unknown(_))
+            && let CardReading::Known(percent) = self.clients.other_percent(meant, own, Instant::now())
+        {
+            sensed.other_percent = CardReading::Known(percent);
+        }
+        sensed
+    }
+
+    /// Reads the sensors of the cards themselves.
+    fn sense(&mut self, meant: Option<&CardName>, own: &BTreeSet<u32>) -> Sensed {
         let mut seen = self.amdgpu.read(own);
         let nvml_without = match self.nvml.read(own) {
             Ok(cards) => {

@@ -5,9 +5,7 @@
 //! server under Wayland sees only the input of X programs, so it is not asked there. Without a display input is unknown; a
 //! server's owner turns the idle rule off in the preferences.
 
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
 
 use network::Clock;
 
@@ -16,7 +14,12 @@ use super::programs::Programs;
 use super::slow::Sensors;
 use super::{Change, Outlet, Quick, Reading, Slow, Source, Unknown, Wanted};
 
+mod devices;
+mod gamepad;
+mod notices;
 mod supply;
+mod watching;
+mod wayland;
 mod x11;
 
 /// The sensors.
@@ -26,7 +29,9 @@ pub struct LinuxSource {
     display: Display,
     quick: Option<Asking>,
     slow: Option<Asking>,
-    input: Option<(JoinHandle<()>, OwnedFd)>,
+    x11: Option<watching::Watching>,
+    wayland: Option<wayland::Wayland>,
+    gamepads: Option<watching::Watching>,
 }
 
 impl std::fmt::Debug for LinuxSource {
@@ -38,24 +43,29 @@ impl std::fmt::Debug for LinuxSource {
 impl LinuxSource {
     /// Sensors that look for free disk where `data_dir` is. The display is that of the environment.
     pub fn new(data_dir: PathBuf, clock: Clock) -> Self {
-        Self { data_dir, clock, display: display(), quick: None, slow: None, input: None }
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self::on(display(set), data_dir, clock)
     }
 
     /// The same sensors with the X server `name` (for example `:7`), whatever the environment says.
     pub fn on_display(name: &str, data_dir: PathBuf, clock: Clock) -> Self {
-        Self { data_dir, clock, display: Display::X11(name.to_owned()), quick: None, slow: None, input: None }
+        Self::on(Display::X11(name.to_owned()), data_dir, clock)
+    }
+
+    fn on(display: Display, data_dir: PathBuf, clock: Clock) -> Self {
+        Self { data_dir, clock, display, quick: None, slow: None, x11: None, wayland: None, gamepads: None }
     }
 }
 
 impl Source for LinuxSource {
     fn start(&mut self, outlet: Outlet) {
-        outlet(Change::Fullscreen(Reading::Unknown(Unknown::NotWrittenYet)));
         outlet(Change::Power(supply::power_supply(Path::new(supply::SUPPLIES))));
         let quick = || {
-            let mut programs = Programs::open();
+            let (mut programs, mut devices) = (Programs::open(), devices::Devices::open());
             move |wanted: &Wanted| {
                 let programs = programs.running(&wanted.programs);
-                Change::Quick(Box::new(Quick { programs, ..Quick::unknown(Unknown::NotWrittenYet) }))
+                let (microphone, camera) = (devices.microphone(), devices.camera());
+                Change::Quick(Box::new(Quick { programs, microphone, camera }))
             }
         };
         self.quick = Asking::start("hearth-look", quick, outlet.clone());
@@ -71,9 +81,20 @@ impl Source for LinuxSource {
         if self.slow.is_none() {
             outlet(Change::Slow(Box::new(Slow::unknown(Unknown::Failed))));
         }
+        let (list, nodes) = (gamepad::LIST.into(), gamepad::NODES.into());
+        self.gamepads = gamepad::watch_gamepads(list, nodes, outlet.clone(), self.clock.clone());
         match &self.display {
-            Display::X11(name) => self.input = x11::watch_input(name.clone(), outlet, self.clock.clone()),
-            Display::Unknown(why) => outlet(Change::Input(Reading::Unknown(*why))),
+            Display::X11(name) => self.x11 = x11::watch_display(name.clone(), outlet, self.clock.clone()),
+            Display::Wayland(socket) => {
+                self.wayland = wayland::Wayland::start(socket.clone(), outlet.clone(), self.clock.clone());
+                if self.wayland.is_none() {
+                    outlet(Change::Input(Reading::Unknown(Unknown::NoSource)));
+                }
+            }
+            Display::Unknown(why) => {
+                outlet(Change::Input(Reading::Unknown(*why)));
+                outlet(Change::Fullscreen(Reading::Unknown(*why)));
+            }
         }
     }
 
@@ -93,27 +114,35 @@ impl Source for LinuxSource {
         for asking in [self.quick.take(), self.slow.take()].into_iter().flatten() {
             asking.stop();
         }
-        if let Some((thread, wake)) = self.input.take() {
-            // Closing the pipe's other end is what the thread waits for.
-            drop(wake);
-            if thread.join().is_err() {
-                tracing::error!("the input sensor's thread panicked");
-            }
+        for watching in [self.x11.take(), self.gamepads.take()].into_iter().flatten() {
+            watching.stop();
+        }
+        if let Some(wayland) = self.wayland.take() {
+            wayland.stop();
         }
     }
 }
 
-/// Which display tells about input.
+/// Which display tells about input and windows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Display {
+    /// The X server of this name.
     X11(String),
+    /// The compositor at this socket.
+    Wayland(PathBuf),
     Unknown(Unknown),
 }
 
-fn display() -> Display {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    if set("WAYLAND_DISPLAY").is_some() || set("XDG_SESSION_TYPE").is_some_and(|kind| kind == "wayland") {
-        return Display::Unknown(Unknown::NotWrittenYet);
+/// The display of an environment.
+fn display(set: impl Fn(&str) -> Option<String>) -> Display {
+    let wayland = set("XDG_SESSION_TYPE").is_some_and(|kind| kind == "wayland");
+    if let Some(name) = set("WAYLAND_DISPLAY").or(wayland.then(|| "wayland-0".to_owned())) {
+        // A name is that of a socket in the user's runtime folder; a path stands for itself.
+        return match (Path::new(&name).is_absolute(), set("XDG_RUNTIME_DIR")) {
+            (true, _) => Display::Wayland(name.into()),
+            (false, Some(folder)) => Display::Wayland(Path::new(&folder).join(name)),
+            (false, None) => Display::Unknown(Unknown::Failed),
+        };
     }
     match set("DISPLAY") {
         None => Display::Unknown(Unknown::NoSource),
@@ -131,6 +160,52 @@ fn has_port(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn of(environment: &[(&str, &str)]) -> Display {
+        display(|wanted| {
+            let found = environment.iter().find(|(name, _)| *name == wanted);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn a_machine_without_a_display_tells_what_it_can_and_ends_in_time() {
+        let (send, changes) = std::sync::mpsc::channel();
+        let outlet: Outlet = std::sync::Arc::new(move |change| drop(send.send(change)));
+        let nothing = Display::Unknown(Unknown::NoSource);
+        let mut source = LinuxSource::on(nothing, std::env::temp_dir(), network::system_clock());
+        source.start(outlet);
+        source.look(&Wanted::default());
+        let mut seen = Vec::new();
+        let quick = loop {
+            match changes.recv_timeout(std::time::Duration::from_secs(20)).expect("an answer to the look") {
+                Change::Quick(quick) => break quick,
+                other => seen.push(other),
+            }
+        };
+        assert!(seen.contains(&Change::Input(Reading::Unknown(Unknown::NoSource))));
+        assert!(seen.contains(&Change::Fullscreen(Reading::Unknown(Unknown::NoSource))));
+        assert_eq!(quick.programs, Reading::Known(Vec::new()));
+        assert!(quick.camera.known().is_some(), "{quick:?}");
+        let sound = Path::new("/proc/asound").exists();
+        assert_eq!(quick.microphone.known().is_some(), sound, "{quick:?}");
+        let asked = std::time::Instant::now();
+        source.stop();
+        assert!(asked.elapsed() < crate::signals::STOP_WITHIN);
+    }
+
+    #[test]
+    fn under_wayland_the_x_server_is_never_asked() {
+        let run = ("XDG_RUNTIME_DIR", "/run/user/7");
+        let wayland = |path: &str| Display::Wayland(path.into());
+        assert_eq!(of(&[("DISPLAY", ":0"), ("WAYLAND_DISPLAY", "w1"), run]), wayland("/run/user/7/w1"));
+        assert_eq!(of(&[("WAYLAND_DISPLAY", "/tmp/w"), run]), wayland("/tmp/w"));
+        let session = ("XDG_SESSION_TYPE", "wayland");
+        assert_eq!(of(&[session, ("DISPLAY", ":0"), run]), wayland("/run/user/7/wayland-0"));
+        assert_eq!(of(&[session, ("DISPLAY", ":0")]), Display::Unknown(Unknown::Failed));
+        assert_eq!(of(&[("DISPLAY", ":3"), ("XDG_SESSION_TYPE", "x11")]), Display::X11(":3".to_owned()));
+        assert_eq!(of(&[]), Display::Unknown(Unknown::NoSource));
+    }
 
     #[test]
     fn a_display_number_beyond_all_ports_is_not_asked() {
