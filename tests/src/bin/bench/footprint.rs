@@ -1,4 +1,8 @@
-//! `bench footprint`: what the agent costs a machine on which it waits in the tray.
+//! `bench footprint`: what the agent costs a machine on which it waits in the tray, beside what BOINC's client costs.
+//!
+//! Both are watched in the same minutes. BOINC's client is Debian's, started as its own service starts it but in a folder
+//! of its own: no project, no manager, no screen. It has no tray and shows no reason; its graphical manager, which has,
+//! would come on top.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -41,24 +45,23 @@ pub(crate) fn measure() -> Outcome {
             || Program::answer("coordinator", &["status", "--data", data, "--json"])["devices"] == 1;
         status["state"] == "paused" && agent.started().is_empty() && enrolled()
     });
-    say(&format!("the agent {} is paused and enrolled; it is left alone for {SETTLED:?}", agent.pid()));
+    let boinc = Boinc::start()?;
+    say(&format!("the agent {} is paused and enrolled; both are left alone for {SETTLED:?}", agent.pid()));
     std::thread::sleep(SETTLED);
     let processes = [vec![agent.pid()], agent.started()].concat();
-    let mut watch = Watch::default();
+    let theirs = [vec![boinc.0.id()], descendants(boinc.0.id())].concat();
+    let (mut watch, mut their_watch) = (Watch::default(), Watch::default());
     watch.look(&processes)?;
+    their_watch.look(&theirs)?;
     let began = Instant::now();
     while began.elapsed() < WATCHED {
         // Looked at often, so that a thread which comes and goes is counted too; looking wakes nobody.
         std::thread::sleep(Duration::from_millis(500));
         watch.look(&processes)?;
+        their_watch.look(&theirs)?;
     }
     let seconds = began.elapsed().as_secs_f64();
-    let mut memory = BTreeMap::new();
-    for pid in &processes {
-        for (key, kib) in smaps(*pid)? {
-            *memory.entry(key).or_insert(0) += kib;
-        }
-    }
+    let (memory, their_memory) = (memory(&processes)?, memory(&theirs)?);
     let later = descendants(agent.pid());
     if later.len() + 1 != processes.len() {
         return Err(format!("the agent started something meanwhile: {later:?}").into());
@@ -75,19 +78,64 @@ pub(crate) fn measure() -> Outcome {
     if status["state"] != "paused" {
         return Err(format!("the agent did not stay paused: {status}").into());
     }
-    let (nanos, switches) = watch.totals();
+    let ((nanos, switches), (their_nanos, their_switches)) = (watch.totals(), their_watch.totals());
+    // In units of 10^6 bytes, as promise 10 is written.
+    let pss =
+        |memory: &BTreeMap<String, u64>| rounded(*memory.get("Pss").unwrap_or(&0) as f64 * 1024.0 / 1e6, 2);
     let mib = |key: &str| rounded(*memory.get(key).unwrap_or(&0) as f64 / 1024.0, 2);
     Ok(json!({
-        // In units of 10^6 bytes, as promise 10 is written.
-        "pss_mb": rounded(*memory.get("Pss").unwrap_or(&0) as f64 * 1024.0 / 1e6, 2),
+        "pss_mb": pss(&memory),
         "core_share": rounded(nanos as f64 / 1e9 / seconds, 5),
         "wakeups_per_s": rounded(switches as f64 / seconds, 2),
+        "boinc_pss_mb": pss(&their_memory),
+        "boinc_core_share": rounded(their_nanos as f64 / 1e9 / seconds, 5),
+        "boinc_wakeups_per_s": rounded(their_switches as f64 / seconds, 2),
         "private_dirty_mib": mib("Private_Dirty"),
         "anonymous_mib": mib("Anonymous"),
         "pss_file_mib": mib("Pss_File"),
         "threads": watch.threads.len(),
         "seconds": rounded(seconds, 1),
     }))
+}
+
+/// BOINC's client in a folder of its own, without a project. Killed when dropped.
+struct Boinc(
+    std::process::Child,
+    #[expect(dead_code, reason = "kept for as long as the client uses it")] tempfile::TempDir,
+);
+
+impl Boinc {
+    fn start() -> Result<Self, Box<dyn Error>> {
+        let folder = tempfile::Builder::new().prefix("hearth-boinc-").tempdir()?;
+        let quiet = std::process::Stdio::null;
+        let child = std::process::Command::new("boinc")
+            .args(["--dir", path_text(folder.path())?, "--gui_rpc_port", "0", "--redirectio"])
+            .stdin(quiet())
+            .stdout(quiet())
+            .stderr(quiet())
+            .spawn()
+            .map_err(|error| format!("boinc (package boinc-client) does not start: {error}"))?;
+        Ok(Self(child, folder))
+    }
+}
+
+impl Drop for Boinc {
+    fn drop(&mut self) {
+        if self.0.kill().is_ok() {
+            drop(self.0.wait());
+        }
+    }
+}
+
+/// KiB by key, of several processes together.
+fn memory(processes: &[u32]) -> Result<BTreeMap<String, u64>, Box<dyn Error>> {
+    let mut memory = BTreeMap::new();
+    for pid in processes {
+        for (key, kib) in smaps(*pid)? {
+            *memory.entry(key).or_insert(0) += kib;
+        }
+    }
+    Ok(memory)
 }
 
 /// The world's profile as that of a network that is not on one machine.

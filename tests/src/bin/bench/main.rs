@@ -6,8 +6,8 @@
 
 mod footprint;
 mod gpu_peak;
-mod search;
 mod real_yields;
+mod search;
 mod slicing;
 mod yields;
 

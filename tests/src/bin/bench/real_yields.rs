@@ -13,7 +13,7 @@ use serde_json::json;
 use world::{Desktop, Installed, World, pids_of_children};
 
 use crate::footprint::processor_nanos;
-use crate::{Outcome, millis, percentile, sorted, say};
+use crate::{Outcome, millis, percentile, say, sorted};
 
 /// Returns of the owner.
 const RETURNS: usize = 120;
