@@ -16,6 +16,8 @@ use super::programs::Programs;
 use super::slow::Sensors;
 use super::{Change, Outlet, Quick, Reading, Slow, Source, Unknown, Wanted};
 
+mod desktop;
+mod links;
 mod supply;
 mod x11;
 
@@ -27,6 +29,7 @@ pub struct LinuxSource {
     quick: Option<Asking>,
     slow: Option<Asking>,
     input: Option<(JoinHandle<()>, OwnedFd)>,
+    desktop: Option<desktop::Desktop>,
 }
 
 impl std::fmt::Debug for LinuxSource {
@@ -38,19 +41,32 @@ impl std::fmt::Debug for LinuxSource {
 impl LinuxSource {
     /// Sensors that look for free disk where `data_dir` is. The display is that of the environment.
     pub fn new(data_dir: PathBuf, clock: Clock) -> Self {
-        Self { data_dir, clock, display: display(), quick: None, slow: None, input: None }
+        Self::with_display(display(), data_dir, clock)
     }
 
     /// The same sensors with the X server `name` (for example `:7`), whatever the environment says.
     pub fn on_display(name: &str, data_dir: PathBuf, clock: Clock) -> Self {
-        Self { data_dir, clock, display: Display::X11(name.to_owned()), quick: None, slow: None, input: None }
+        Self::with_display(Display::X11(name.to_owned()), data_dir, clock)
+    }
+
+    fn with_display(display: Display, data_dir: PathBuf, clock: Clock) -> Self {
+        Self { data_dir, clock, display, quick: None, slow: None, input: None, desktop: None }
+    }
+
+    /// Starts what listens on D-Bus. Where no display tells about input, the desktop may.
+    fn start_desktop(&mut self, outlet: Outlet) {
+        let idle = self.display == Display::Unknown(Unknown::NotWrittenYet);
+        let buses = desktop::Buses::of_environment();
+        self.desktop = desktop::Desktop::start(buses, idle, outlet.clone(), self.clock.clone());
+        if self.desktop.is_none() {
+            outlet(Change::Power(supply::power_supply(Path::new(supply::SUPPLIES))));
+        }
     }
 }
 
 impl Source for LinuxSource {
     fn start(&mut self, outlet: Outlet) {
         outlet(Change::Fullscreen(Reading::Unknown(Unknown::NotWrittenYet)));
-        outlet(Change::Power(supply::power_supply(Path::new(supply::SUPPLIES))));
         let quick = || {
             let mut programs = Programs::open();
             move |wanted: &Wanted| {
@@ -72,9 +88,13 @@ impl Source for LinuxSource {
             outlet(Change::Slow(Box::new(Slow::unknown(Unknown::Failed))));
         }
         match &self.display {
-            Display::X11(name) => self.input = x11::watch_input(name.clone(), outlet, self.clock.clone()),
+            Display::X11(name) => {
+                self.input = x11::watch_input(name.clone(), outlet.clone(), self.clock.clone())
+            }
             Display::Unknown(why) => outlet(Change::Input(Reading::Unknown(*why))),
         }
+        // After what the display tells of input, so that what the desktop tells stands.
+        self.start_desktop(outlet);
     }
 
     fn look(&mut self, wanted: &Wanted) {
@@ -90,6 +110,9 @@ impl Source for LinuxSource {
     }
 
     fn stop(&mut self) {
+        if let Some(desktop) = self.desktop.take() {
+            desktop.stop();
+        }
         for asking in [self.quick.take(), self.slow.take()].into_iter().flatten() {
             asking.stop();
         }
