@@ -48,7 +48,11 @@ impl Buses {
     /// The buses that the environment names, else those of the usual places.
     pub(super) fn of_environment() -> Self {
         let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let of_user = || set("XDG_RUNTIME_DIR").map(|folder| format!("unix:path={folder}/bus"));
+        let of_user = || {
+            let socket = PathBuf::from(set("XDG_RUNTIME_DIR")?).join("bus");
+            // A server's user may have the folder without a bus.
+            socket.exists().then(|| format!("unix:path={}", socket.display()))
+        };
         let of_machine = || Some("unix:path=/run/dbus/system_bus_socket".to_owned());
         Self {
             session: set("DBUS_SESSION_BUS_ADDRESS").or_else(of_user).and_then(|list| local(&list)),

@@ -40,8 +40,9 @@ impl Daemon {
         let text = format!(
             "<busconfig><type>session</type><listen>unix:path={}</listen><auth>EXTERNAL</auth>\
              <policy context='default'><allow send_destination='*' eavesdrop='true'/><allow eavesdrop='true'/>\
-             <allow own='*'/></policy></busconfig>",
-            socket.display()
+             <allow own='*'/></policy><servicedir>{}</servicedir></busconfig>",
+            socket.display(),
+            folder.join("services").display()
         );
         std::fs::write(&config, text).unwrap();
         let mut child = Command::new("dbus-daemon")
@@ -55,10 +56,6 @@ impl Daemon {
         io::BufReader::new(child.stdout.take()?).read_line(&mut line).unwrap();
         assert!(line.starts_with("unix:"), "the bus must tell its address: {line:?}");
         Some(Self { child, socket })
-    }
-
-    fn address(&self) -> String {
-        format!("unix:path={}", self.socket.display())
     }
 }
 
@@ -79,6 +76,8 @@ struct Stage {
     tell: mpsc::UnboundedSender<Change>,
     told: mpsc::UnboundedReceiver<Change>,
     latest: HashMap<Discriminant<Change>, Change>,
+    /// All that has been told, in order.
+    heard: Vec<Change>,
 }
 
 impl Stage {
@@ -93,7 +92,16 @@ impl Stage {
         }
         std::fs::write(folder.path().join("route"), "Iface\n").unwrap();
         let (tell, told) = mpsc::unbounded_channel();
-        Some(Self { folder, session, system, desktop: None, tell, told, latest: HashMap::new() })
+        Some(Self {
+            folder,
+            session,
+            system,
+            desktop: None,
+            tell,
+            told,
+            latest: HashMap::new(),
+            heard: Vec::new(),
+        })
     }
 
     fn session(&self) -> String {
@@ -140,6 +148,7 @@ impl Stage {
         let wait = async {
             while !self.latest.get(&kind_of).is_some_and(&like) {
                 let change = self.told.recv().await.unwrap();
+                self.heard.push(change.clone());
                 self.latest.insert(discriminant(&change), change);
             }
         };
@@ -150,6 +159,7 @@ impl Stage {
     /// What has been told of this kind by now.
     fn latest(&mut self, kind: &Change) -> Option<&Change> {
         while let Ok(change) = self.told.try_recv() {
+            self.heard.push(change.clone());
             self.latest.insert(discriminant(&change), change);
         }
         self.latest.get(&discriminant(kind))

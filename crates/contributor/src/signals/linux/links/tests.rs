@@ -138,7 +138,7 @@ fn this_kernel_is_read_and_lends_its_ear() {
     runtime.block_on(async {
         assert!(listen().is_ok(), "a netlink socket needs no privilege");
         let roots = Roots::system();
-        let once = follow(&roots, |links| drop(send.send(links)));
+        let once = follow(&roots, |links| send.send(links).unwrap());
         // It tells at once and then waits for the kernel.
         assert!(tokio::time::timeout(Duration::from_millis(1), once).await.is_err());
     });

@@ -1,5 +1,6 @@
 //! Services that hang, and buses that come and go.
 
+use std::sync::Mutex;
 use std::time::Instant;
 
 use super::services::{
@@ -37,7 +38,13 @@ async fn services_that_hang_time_out_and_the_others_go_on() {
     login.object_server().at("/org/freedesktop/login1", manager).await.unwrap();
     login.request_name("org.freedesktop.login1").await.unwrap();
     let _hung = [
-        service(&system, "org.freedesktop.UPower", "/org/freedesktop/UPower", UPower { battery: None }).await,
+        service(
+            &system,
+            "org.freedesktop.UPower",
+            "/org/freedesktop/UPower",
+            UPower { battery: Arc::default() },
+        )
+        .await,
         service(
             &system,
             "org.freedesktop.UPower.PowerProfiles",
@@ -87,16 +94,21 @@ async fn services_that_hang_time_out_and_the_others_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_hung_is_asked_again() {
+async fn a_service_that_hung_is_asked_again_and_so_is_its_successor() {
     let Some(mut stage) = Stage::open() else { return };
     let (name, path) = ("org.freedesktop.UPower", "/org/freedesktop/UPower");
-    let upower = service(&stage.system(), name, path, UPower { battery: None }).await;
+    let on_battery = Change::Power(Reading::Known(Power::Battery { percent: None }));
+    let battery = Arc::new(Mutex::new(None));
+    let upower = service(&stage.system(), name, path, UPower { battery: battery.clone() }).await;
     stage.watch(false, None);
     stage.until(Change::Power(unknown(Unknown::TimedOut))).await;
-    // The object of the test is locked by the questions that hang; another program takes its place.
+    // It has come round, and says nothing of it.
+    *battery.lock().unwrap() = Some(true);
+    stage.until(on_battery).await;
     upower.close().await.unwrap();
-    let _upower = service(&stage.system(), name, path, UPower { battery: Some(true) }).await;
-    stage.until(Change::Power(Reading::Known(Power::Battery { percent: None }))).await;
+    let battery = Arc::new(Mutex::new(Some(false)));
+    let _upower = service(&stage.system(), name, path, UPower { battery }).await;
+    stage.until(Change::Power(Reading::Known(Power::Mains))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,6 +187,67 @@ async fn a_storm_of_signals_does_not_clog_the_bus() {
     }
     change::<GameMode>(&game, path, |game| game.clients = Some(1)).await;
     stage.until(Change::Game(YES)).await;
+    let games: Vec<&Change> = stage.heard.iter().filter(|change| matches!(change, Change::Game(_))).collect();
+    assert_eq!(games, [&Change::Game(NO), &Change::Game(YES)], "no answer came late");
+}
+
+/// The bus would start these at the first call to their names.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_service_is_started() {
+    let Some(mut stage) = Stage::open() else { return };
+    let services = stage.folder.path().join("services");
+    let mark = |name: &str| stage.folder.path().join(format!("{name}.started"));
+    std::fs::create_dir(&services).unwrap();
+    let names = [
+        "org.freedesktop.login1",
+        "org.freedesktop.UPower",
+        "org.freedesktop.UPower.PowerProfiles",
+        "net.hadess.PowerProfiles",
+        "org.freedesktop.NetworkManager",
+        "org.freedesktop.ScreenSaver",
+        "org.gnome.ScreenSaver",
+        "org.gnome.SessionManager",
+        "org.gnome.Mutter.IdleMonitor",
+        "org.freedesktop.PowerManagement",
+        "com.feralinteractive.GameMode",
+        "org.mpris.MediaPlayer2.sleeping",
+    ];
+    let control = "org.example.Control";
+    for name in names.iter().copied().chain([control]) {
+        let text = format!(
+            "[D-BUS Service]\nName={name}\nExec=/bin/sh -c 'touch {}; exit 1'\n",
+            mark(name).display()
+        );
+        std::fs::write(services.join(format!("{name}.service")), text).unwrap();
+    }
+    let buses = [program(&stage.session()).await, program(&stage.system()).await];
+    for bus in &buses {
+        zbus::fdo::DBusProxy::new(bus).await.unwrap().reload_config().await.unwrap();
+    }
+    let marks = names.map(mark);
+    let control_mark = mark(control);
+    stage.watch(true, Some("7"));
+    for change in [
+        Change::Game(NO),
+        Change::Media(NO),
+        Change::Session(unknown(Unknown::NoSource)),
+        Change::Inhibited(unknown(Unknown::NoSource)),
+        Change::Input(unknown(Unknown::NoSource)),
+        Change::Power(Reading::Known(Power::Mains)),
+        Change::PowerSaver(unknown(Unknown::NoSource)),
+        Change::Metered(NO),
+    ] {
+        stage.until(change).await;
+    }
+    for bus in &buses {
+        // This one does call, and the bus tells when the program has ended without taking its name.
+        let control = control.try_into().unwrap();
+        zbus::fdo::DBusProxy::new(bus).await.unwrap().start_service_by_name(control, 0).await.unwrap_err();
+        assert!(control_mark.exists(), "a bus here does start services");
+        std::fs::remove_file(&control_mark).unwrap();
+    }
+    let started: Vec<_> = marks.iter().filter(|mark| mark.exists()).collect();
+    assert!(started.is_empty(), "{started:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::pending;
 use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex};
 
 use zbus::zvariant::{self, ObjectPath, OwnedObjectPath};
 use zbus::{fdo, interface};
@@ -200,14 +201,15 @@ impl LoginSession {
 }
 
 pub(super) struct UPower {
-    pub(super) battery: Option<bool>,
+    pub(super) battery: Arc<Mutex<Option<bool>>>,
 }
 
 #[interface(name = "org.freedesktop.UPower")]
 impl UPower {
     #[zbus(property)]
     async fn on_battery(&self) -> bool {
-        answer(&self.battery).await
+        let battery = *self.battery.lock().unwrap();
+        answer(&battery).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! The sensors of the system bus.
 
 use std::os::fd::OwnedFd;
+use std::sync::Mutex;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use zbus::zvariant::{ObjectPath, OwnedObjectPath};
@@ -107,9 +108,11 @@ async fn before_sleep_the_card_has_a_moment_and_after_it_the_lock_is_taken_again
     for member in ["PrepareForSleep", "PrepareForShutdown"] {
         let lock = asked(&mut locks).await;
         assert!(!let_go(&lock, 0).await, "the lock is held while the system is awake");
+        let announced = std::time::Instant::now();
         signal(&login, MANAGER, "org.freedesktop.login1.Manager", member, &true).await;
         stage.until(Change::FallingAsleep(true)).await;
         assert!(let_go(&lock, 10_000).await, "the system must be let go to sleep");
+        assert!(announced.elapsed() >= std::time::Duration::from_millis(300), "the card needs a moment");
         signal(&login, MANAGER, "org.freedesktop.login1.Manager", member, &false).await;
         stage.until(Change::FallingAsleep(false)).await;
     }
@@ -171,14 +174,16 @@ async fn the_power_supply_is_told_by_upower_and_without_it_by_the_kernel() {
     std::fs::write(battery.join("status"), "Charging").unwrap();
     stage.until(on_mains.clone()).await;
 
-    let upower = service(&stage.system(), UPOWER.0, UPOWER.1, UPower { battery: Some(true) }).await;
+    let upower =
+        service(&stage.system(), UPOWER.0, UPOWER.1, UPower { battery: Arc::new(Mutex::new(Some(true))) })
+            .await;
     // An old UPower that knows no charge of all batteries together.
     stage.until(on_battery(None)).await;
     let device = "/org/freedesktop/UPower/devices/DisplayDevice";
     upower.object_server().at(device, DisplayDevice { percent: 70.6 }).await.unwrap();
     change::<DisplayDevice>(&upower, device, |device| device.percent = 55.4).await;
     stage.until(on_battery(Some(55))).await;
-    change::<UPower>(&upower, UPOWER.1, |upower| upower.battery = Some(false)).await;
+    change::<UPower>(&upower, UPOWER.1, |upower| *upower.battery.lock().unwrap() = Some(false)).await;
     stage.until(on_mains).await;
     std::fs::write(battery.join("status"), "Discharging").unwrap();
     upower.close().await.unwrap();
