@@ -14,8 +14,10 @@ use super::programs::Programs;
 use super::slow::Sensors;
 use super::{Change, Outlet, Quick, Reading, Slow, Source, Unknown, Wanted};
 
+mod desktop;
 mod devices;
 mod gamepad;
+mod links;
 mod notices;
 mod supply;
 mod watching;
@@ -32,6 +34,7 @@ pub struct LinuxSource {
     x11: Option<watching::Watching>,
     wayland: Option<wayland::Wayland>,
     gamepads: Option<watching::Watching>,
+    desktop: Option<desktop::Desktop>,
 }
 
 impl std::fmt::Debug for LinuxSource {
@@ -53,13 +56,53 @@ impl LinuxSource {
     }
 
     fn on(display: Display, data_dir: PathBuf, clock: Clock) -> Self {
-        Self { data_dir, clock, display, quick: None, slow: None, x11: None, wayland: None, gamepads: None }
+        Self {
+            data_dir,
+            clock,
+            display,
+            quick: None,
+            slow: None,
+            x11: None,
+            wayland: None,
+            gamepads: None,
+            desktop: None,
+        }
+    }
+
+    /// Starts what tells about input and windows. Whether nobody but the desktop itself can tell about input.
+    fn start_display(&mut self, outlet: &Outlet) -> bool {
+        match &self.display {
+            Display::X11(name) => {
+                self.x11 = x11::watch_display(name.clone(), outlet.clone(), self.clock.clone());
+                false
+            }
+            Display::Wayland(socket) => {
+                self.wayland = wayland::Wayland::start(socket.clone(), outlet.clone(), self.clock.clone());
+                self.wayland.is_none()
+            }
+            Display::Unknown(why) => {
+                outlet(Change::Input(Reading::Unknown(*why)));
+                outlet(Change::Fullscreen(Reading::Unknown(*why)));
+                false
+            }
+        }
+    }
+
+    /// Starts what listens on D-Bus; with `idle`, also for input.
+    fn start_desktop(&mut self, idle: bool, outlet: Outlet) {
+        let buses = desktop::Buses::of_environment();
+        self.desktop = desktop::Desktop::start(buses, idle, outlet.clone(), self.clock.clone());
+        if self.desktop.is_none() {
+            outlet(Change::Power(supply::power_supply(Path::new(supply::SUPPLIES))));
+            if idle {
+                outlet(Change::Input(Reading::Unknown(Unknown::Failed)));
+            }
+        }
     }
 }
 
 impl Source for LinuxSource {
     fn start(&mut self, outlet: Outlet) {
-        outlet(Change::Power(supply::power_supply(Path::new(supply::SUPPLIES))));
         let quick = || {
             let (mut programs, mut devices) = (Programs::open(), devices::Devices::open());
             move |wanted: &Wanted| {
@@ -83,19 +126,9 @@ impl Source for LinuxSource {
         }
         let (list, nodes) = (gamepad::LIST.into(), gamepad::NODES.into());
         self.gamepads = gamepad::watch_gamepads(list, nodes, outlet.clone(), self.clock.clone());
-        match &self.display {
-            Display::X11(name) => self.x11 = x11::watch_display(name.clone(), outlet, self.clock.clone()),
-            Display::Wayland(socket) => {
-                self.wayland = wayland::Wayland::start(socket.clone(), outlet.clone(), self.clock.clone());
-                if self.wayland.is_none() {
-                    outlet(Change::Input(Reading::Unknown(Unknown::NoSource)));
-                }
-            }
-            Display::Unknown(why) => {
-                outlet(Change::Input(Reading::Unknown(*why)));
-                outlet(Change::Fullscreen(Reading::Unknown(*why)));
-            }
-        }
+        let idle = self.start_display(&outlet);
+        // After what the display tells of input, so that what the desktop tells stands.
+        self.start_desktop(idle, outlet);
     }
 
     fn look(&mut self, wanted: &Wanted) {
@@ -111,6 +144,9 @@ impl Source for LinuxSource {
     }
 
     fn stop(&mut self) {
+        if let Some(desktop) = self.desktop.take() {
+            desktop.stop();
+        }
         for asking in [self.quick.take(), self.slow.take()].into_iter().flatten() {
             asking.stop();
         }
