@@ -29,11 +29,12 @@ pub const DESKTOP_PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Programs without which there is no desktop, with the Debian package of each.
-const TOOLS: [(&str, &str); 5] = [
+const TOOLS: [(&str, &str); 6] = [
     ("Xvfb", "xvfb"),
     ("dbus-daemon", "dbus"),
     ("xfwm4", "xfwm4"),
     ("xdotool", "xdotool"),
+    ("wmctrl", "wmctrl"),
     ("import", "imagemagick"),
 ];
 
@@ -68,6 +69,10 @@ impl Desktop {
         let bus = desktop
             .spawn_and_read("dbus-daemon", &["--session", "--nofork", "--nopidfile", "--print-address"]);
         desktop.environment.push(("DBUS_SESSION_BUS_ADDRESS", bus));
+        // A bus of its own in the system's place, on which nobody answers unless the test does.
+        let bus = desktop
+            .spawn_and_read("dbus-daemon", &["--session", "--nofork", "--nopidfile", "--print-address"]);
+        desktop.environment.push(("DBUS_SYSTEM_BUS_ADDRESS", bus));
         desktop.spawn("xfwm4", &["--compositor=off"]);
         // Only a window manager that is ready tells which desktop is shown.
         desktop.until("the window manager", || desktop.ask("xdotool", &["get_desktop"]).is_some());
@@ -99,10 +104,28 @@ impl Desktop {
 
     /// Address of the session bus.
     pub fn bus(&self) -> &str {
-        self.environment
-            .iter()
-            .find(|(name, _)| *name == "DBUS_SESSION_BUS_ADDRESS")
-            .map_or("", |(_, bus)| bus)
+        self.variable("DBUS_SESSION_BUS_ADDRESS")
+    }
+
+    /// Address of the bus in the system's place.
+    pub fn system_bus(&self) -> &str {
+        self.variable("DBUS_SYSTEM_BUS_ADDRESS")
+    }
+
+    fn variable(&self, wanted: &str) -> &str {
+        self.environment.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| value)
+    }
+
+    /// Starts a program that shows a window; it ends when dropped.
+    pub fn open(&self, program: &str, arguments: &[&str]) -> Opened {
+        let child = self.command(program, arguments).stdout(Stdio::null()).spawn();
+        Opened(Daemon(child.unwrap_or_else(|error| panic!("{program} starts: {error}"))))
+    }
+
+    /// Lets a window fill the screen or no longer, through the window manager.
+    pub fn fill_screen(&self, window: Window, fill: bool) {
+        let (id, change) = (format!("{:#x}", window.0), if fill { "add" } else { "remove" });
+        self.must("wmctrl", &["-i", "-r", &id, "-b", &format!("{change},fullscreen")]);
     }
 
     /// Waits for a visible window of exactly this title.
@@ -301,6 +324,10 @@ impl Drop for Desktop {
 /// A window by its X id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window(u64);
+
+/// A program of the desktop that a test has opened. It ends when dropped.
+#[derive(Debug)]
+pub struct Opened(#[expect(dead_code, reason = "kept for as long as the program is to run")] Daemon);
 
 /// A program that runs until it is dropped, with all that it started.
 #[derive(Debug)]

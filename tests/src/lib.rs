@@ -25,7 +25,7 @@ use tempfile::TempDir;
 
 pub use crate::contributor::Contributor;
 pub use crate::desktop::{
-    Album, Area, DESKTOP_PATIENCE, Desktop, Installed, Page, Screen, Window, descendants, is_alive,
+    Album, Area, DESKTOP_PATIENCE, Desktop, Installed, Opened, Page, Screen, Window, descendants, is_alive,
     leave_out, signal,
 };
 pub use crate::program::{Lines, Program, binary, pids_of_children};
