@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use contributor::engine::WorkerSpec;
 use contributor::journal::SqliteJournal;
-use contributor::signals::scripted::{Script, quiet_changes};
+use contributor::signals::scripted::{Script, quiet_changes, quiet_quick, quiet_slow};
 use contributor::signals::{Change, Input, Reading};
 use contributor::{Engine, Handle, Request, Setup, identity};
 use protocol::local::Status;
@@ -70,6 +70,15 @@ impl ScriptedHome {
     /// The machine has been left alone for an hour.
     pub fn leave(&self) {
         self.tell(Change::Input(Reading::Known(Input::IdleSince(long_ago()))));
+    }
+
+    /// Everything on the machine is quiet again, and nobody has been here for an hour.
+    pub fn calm(&self) {
+        for change in quiet_changes(long_ago()) {
+            self.tell(change);
+        }
+        self.tell(Change::Quick(Box::new(quiet_quick())));
+        self.tell(Change::Slow(Box::new(quiet_slow())));
     }
 
     /// The first status for which `wanted` holds.

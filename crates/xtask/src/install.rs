@@ -41,6 +41,9 @@ const TEST_PACKAGES: &[&str] = &[
 /// The peer of the figure `gpu-peak`, and OpenCL on a processor for it.
 const CLPEAK_PACKAGES: &[&str] = &["clpeak", "pocl-opencl-icd"];
 
+/// A compositor that runs without a screen and tells when nobody is there.
+const COMPOSITOR_PACKAGES: &[&str] = &["kwin-wayland"];
+
 /// The peer of the figure `footprint`.
 const BOINC_PACKAGES: &[&str] = &["boinc-client"];
 
@@ -107,6 +110,11 @@ fn node_version(text: &str) -> Option<(u32, u32)> {
 /// Installs clpeak, against which one figure is held.
 pub(crate) fn clpeak() -> Result<()> {
     if is_debian() { system_packages(CLPEAK_PACKAGES) } else { Ok(()) }
+}
+
+/// Installs a Wayland compositor, for the tests of the long tier that need a real one.
+pub(crate) fn compositor() -> Result<()> {
+    if is_debian() { system_packages(COMPOSITOR_PACKAGES) } else { Ok(()) }
 }
 
 /// Installs BOINC's client, against whose footprint ours is held. Debian's package starts a service of its own; the

@@ -20,6 +20,8 @@ use crate::workspace;
 
 /// Longest time of one test program of the push tier.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// The same in the long tier, whose soak takes half an hour.
+const LONG_PROGRAM_LIMIT: Duration = Duration::from_secs(45 * 60);
 
 #[derive(Debug)]
 struct TestProgram {
@@ -41,6 +43,7 @@ pub(crate) fn test(full: bool, only: Option<&str>) -> Result<ExitCode> {
     let start = Instant::now();
     install::install(Purpose::Test)?;
     if full {
+        install::compositor()?;
         // The package test installs what `dist` builds.
         crate::dist::dist()?;
     }
@@ -55,7 +58,7 @@ pub(crate) fn test(full: bool, only: Option<&str>) -> Result<ExitCode> {
             long_tier(&mut tally);
         } else {
             tally.left_out.push(
-                "long tier (cargo xtask test --full): contract fuzzing, fuzzing, package life cycle, cross builds"
+                "long tier (cargo xtask test --full): contract fuzzing, fuzzing, package life cycle, cross builds, soak"
                     .into(),
             );
         }
@@ -138,7 +141,8 @@ fn run(program: &TestProgram, full: bool, tally: &mut Tally) -> Result<()> {
     });
     let mut result = None;
     let mut output = Vec::new();
-    while let Some(left) = PROGRAM_LIMIT.checked_sub(start.elapsed()) {
+    let limit = if full { LONG_PROGRAM_LIMIT } else { PROGRAM_LIMIT };
+    while let Some(left) = limit.checked_sub(start.elapsed()) {
         match incoming.recv_timeout(left) {
             Ok(line) => {
                 if let Some(text) = line.split("left out: ").nth(1) {
@@ -152,7 +156,7 @@ fn run(program: &TestProgram, full: bool, tally: &mut Tally) -> Result<()> {
             Err(mpsc::RecvTimeoutError::Disconnected | mpsc::RecvTimeoutError::Timeout) => break,
         }
     }
-    if start.elapsed() >= PROGRAM_LIMIT {
+    if start.elapsed() >= limit {
         child.kill().with_context(|| format!("end {}", program.name))?;
     }
     let status = child.wait().with_context(|| format!("wait for {}", program.name))?;
