@@ -63,6 +63,7 @@ fn serve(mut stream: UnixStream, script: &Script) -> Outcome {
                 preferences = command["preferences"].clone();
                 json!({"answer": "done"})
             }
+            "checks" => json!({"answer": "checks", "checks": checks()}),
             "earnings" => json!({"answer": "earnings", "earnings": earnings()}),
             "privacy" => json!({"answer": "privacy", "privacy": privacy()}),
             "wallet" => json!({"answer": "wallet", "wallet": wallet(script)}),
@@ -192,6 +193,38 @@ fn status_of(_script: &Script, wanted: &str) -> Value {
             "error": null}) },
         "welcomed": welcomed, "notices": [], "wallet": "not_backed_up",
     })
+}
+
+/// Rules as they stand while somebody is here, a program of the owner's list runs, and one sensor is missing.
+fn checks() -> Value {
+    let check = |code: &str, verdict: &str, seen: Option<u32>, limit: Option<u32>| {
+        let reason = (verdict == "holds").then(|| {
+            json!({"code": code, "since_at": now() - 5 * MINUTE, "ends_at": null, "seen": seen, "limit": limit,
+                "subject": (code == "exclusive_app").then_some("Blender")})
+        });
+        json!({"code": code, "verdict": verdict, "seen": seen, "limit": limit, "reason": reason})
+    };
+    json!([
+        check("on_battery", "clear", None, None),
+        check("power_saver", "clear", None, None),
+        check("schedule", "off", None, None),
+        check("in_call", "clear", None, None),
+        check("exclusive_app", "holds", None, None),
+        check("fullscreen_app", "no_source", None, None),
+        check("screen_kept_on", "clear", None, None),
+        check("media_playing", "clear", None, None),
+        check("other_user", "clear", None, None),
+        check("remote_session", "clear", None, None),
+        check("user_active", "holds", None, Some(2)),
+        check("gpu_busy", "clear", Some(3), Some(15)),
+        check("cpu_busy", "clear", Some(12), Some(40)),
+        check("gpu_hot", "clear", Some(61), Some(75)),
+        check("cpu_hot", "clear", Some(54), Some(90)),
+        check("metered", "clear", None, None),
+        check("vpn", "clear", None, None),
+        check("disk_low", "clear", Some(182_400), Some(5000)),
+        check("at_a_loss", "clear", None, None),
+    ])
 }
 
 fn card_state(celsius: u32, watts: u32) -> Value {
