@@ -255,7 +255,10 @@ async fn a_signal_in_the_name_of_another_is_not_believed() {
     let Some(mut stage) = Stage::open() else { return };
     stage.watch(false, None);
     stage.until(Change::Game(NO)).await;
+    // It would answer that a game runs.
     let liar = program(&stage.session()).await;
+    let path = "/com/feralinteractive/GameMode";
+    liar.object_server().at(path, GameMode { clients: Some(1) }).await.unwrap();
     let bus = zbus::fdo::DBusProxy::new(&liar).await.unwrap();
     let owner = liar.unique_name().unwrap().to_string();
     let body = ("com.feralinteractive.GameMode", "", owner.as_str());
@@ -264,10 +267,14 @@ async fn a_signal_in_the_name_of_another_is_not_believed() {
         let (path, interface) = ("/org/freedesktop/DBus", "org.freedesktop.DBus");
         liar.emit_signal(to, path, interface, "NameOwnerChanged", &body).await.unwrap();
     }
-    // Somebody else's news comes through the same connection after the lie.
-    let name = "org.mpris.MediaPlayer2.late";
+    // What comes through the same connection after the lie, and takes longer than the lie would.
+    let (name, path) = ("org.mpris.MediaPlayer2.late", "/org/mpris/MediaPlayer2");
     let late = Player { status: Some("Playing".to_owned()) };
-    let _late = service(&stage.session(), name, "/org/mpris/MediaPlayer2", late).await;
+    let late = service(&stage.session(), name, path, late).await;
     stage.until(Change::Media(YES)).await;
+    for (status, media) in [("Paused", NO), ("Playing", YES), ("Paused", NO), ("Playing", YES)] {
+        change::<Player>(&late, path, |player| player.status = Some(status.to_owned())).await;
+        stage.until(Change::Media(media)).await;
+    }
     assert_eq!(stage.latest(&Change::Game(NO)), Some(&Change::Game(NO)));
 }
