@@ -199,7 +199,7 @@ fn change_a_route() {
         tokio::pin!(follow);
         // Polled again after each of its wake-ups, until the last step.
         std::future::poll_fn(|cx| {
-            drop(follow.as_mut().poll(cx));
+            let _: std::task::Poll<()> = follow.as_mut().poll(cx);
             if step.get() == 3 { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
         })
         .await;
