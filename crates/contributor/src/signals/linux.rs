@@ -6,7 +6,7 @@
 //! server's owner turns the idle rule off in the preferences.
 
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use network::Clock;
@@ -57,10 +57,7 @@ impl LinuxSource {
     fn start_desktop(&mut self, outlet: Outlet) {
         let idle = self.display == Display::Unknown(Unknown::NotWrittenYet);
         let buses = desktop::Buses::of_environment();
-        self.desktop = desktop::Desktop::start(buses, idle, outlet.clone(), self.clock.clone());
-        if self.desktop.is_none() {
-            outlet(Change::Power(supply::power_supply(Path::new(supply::SUPPLIES))));
-        }
+        self.desktop = desktop::Desktop::start(buses, idle, outlet, self.clock.clone());
     }
 }
 
