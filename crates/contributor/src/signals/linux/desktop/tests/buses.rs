@@ -163,6 +163,23 @@ async fn a_system_without_buses_has_the_kernel() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_battery_that_hangs_in_its_driver_holds_up_nothing() {
+    let Some(mut stage) = Stage::open() else { return };
+    let battery = stage.folder.path().join("supplies/BAT0");
+    std::fs::create_dir_all(&battery).unwrap();
+    // Whoever opens it waits for somebody who writes.
+    let hangs = battery.join("type");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &hangs, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    stage.watch(false, None);
+    stage.until(Change::PowerSaver(unknown(Unknown::NoSource))).await;
+    stage.until(Change::Power(unknown(Unknown::TimedOut))).await;
+    stage.stop();
+    // Lets the thread that was left behind go.
+    drop(std::fs::OpenOptions::new().write(true).open(&hangs));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bus_that_takes_the_call_and_says_nothing_does_not_hold_up_the_other() {
     let Some(mut stage) = Stage::open() else { return };
     let silent = stage.folder.path().join("silent");
