@@ -91,13 +91,7 @@ impl LinuxSource {
     /// Starts what listens on D-Bus; with `idle`, also for input.
     fn start_desktop(&mut self, idle: bool, outlet: Outlet) {
         let buses = desktop::Buses::of_environment();
-        self.desktop = desktop::Desktop::start(buses, idle, outlet.clone(), self.clock.clone());
-        if self.desktop.is_none() {
-            outlet(Change::Power(supply::power_supply(Path::new(supply::SUPPLIES))));
-            if idle {
-                outlet(Change::Input(Reading::Unknown(Unknown::Failed)));
-            }
-        }
+        self.desktop = desktop::Desktop::start(buses, idle, outlet, self.clock.clone());
     }
 }
 

@@ -1,10 +1,11 @@
-//! The sensors that listen on the two buses of D-Bus: session, sleep, power, network, players, inhibitors, games, and
-//! input under GNOME.
+//! The sensors that listen on the two buses of D-Bus: session, sleep, power, network, players, inhibitors,
+//! games, and input under GNOME.
 //!
-//! One thread owns both connections; every sensor is a task of its own on it, so that a service that hangs holds up no
-//! other. Everything is pushed. Nothing starts a service, and nothing reads the names or titles of programs, windows
-//! or players: what leaves this room is yes, no or unknown. A bus that goes is tried again after 1, 2, 4 .. 60 s; until
-//! then the kernel is asked where it knows. `LinuxSource` starts and stops it.
+//! One thread owns both connections; every sensor is a task of its own on it, so that a service that hangs
+//! holds up no other. Everything is pushed. Nothing starts a service, and nothing reads the names or titles
+//! of programs, windows or players: what leaves this room is yes, no or unknown. A bus that goes is tried
+//! again after 1, 2, 4 .. 60 s; until then the kernel is asked where it knows. `LinuxSource` starts and stops
+//! it.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -17,7 +18,7 @@ use tokio::time::sleep as pause;
 use zbus::Connection;
 
 use self::bus::Backoff;
-use self::facts::Board;
+use self::facts::{Board, Facts};
 use super::{links, supply};
 use crate::signals::{Outlet, STOP_WITHIN, Unknown};
 
@@ -61,8 +62,8 @@ impl Buses {
     }
 }
 
-/// The first address in the list that is a socket of this machine. Others would go through the internet, which only the
-/// network room does, or start a program.
+/// The first address in the list that is a socket of this machine. Others would go through the internet,
+/// which only the network room does, or start a program.
 fn local(addresses: &str) -> Option<String> {
     addresses.split(';').find(|address| address.starts_with("unix:")).map(str::to_owned)
 }
@@ -93,8 +94,8 @@ pub(super) struct Desktop {
 }
 
 impl Desktop {
-    /// Begins to tell. Input is told only where `idle` says that nobody else knows it. `None` when the system refuses a
-    /// thread: the caller says then that nothing is known.
+    /// Begins to tell. Input is told only where `idle` says that nobody else knows it. `None` when the system
+    /// refuses a thread; then it has been told that nothing is known.
     pub(super) fn start(buses: Buses, idle: bool, outlet: Outlet, clock: Clock) -> Option<Self> {
         Self::start_in(Surroundings::system(), buses, idle, outlet, clock)
     }
@@ -107,6 +108,7 @@ impl Desktop {
         clock: Clock,
     ) -> Option<Self> {
         let (stop, stopped) = oneshot::channel();
+        let tell = outlet.clone();
         let begun = tokio::runtime::Builder::new_current_thread().enable_all().build().and_then(|runtime| {
             std::thread::Builder::new().name("hearth-desktop".to_owned()).spawn(move || {
                 let local = LocalSet::new();
@@ -131,6 +133,7 @@ impl Desktop {
                     error = &error as &dyn std::error::Error,
                     "the sensors of the desktop cannot start"
                 );
+                Board::new(idle, tell).update(Facts::lose_everything);
                 None
             }
         }

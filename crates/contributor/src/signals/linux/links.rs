@@ -1,11 +1,12 @@
 //! Whether data costs money and whether a VPN is up, by the kernel's routes and network interfaces.
 //!
-//! It looks at the interface that the default route goes over, never at addresses or names of networks, and sends nothing.
-//! The kernel pushes a word when routes or interfaces change, through a netlink socket, which is no way out of the
-//! machine. The sensor of NetworkManager calls this file where NetworkManager does not know.
+//! It looks at the interface that the default route goes over, never at addresses or names of networks, and
+//! sends nothing. The kernel pushes a word when routes or interfaces change, through a netlink socket, which
+//! is no way out of the machine. The sensor of NetworkManager calls this file where NetworkManager does not
+//! know.
 //!
-//! Not seen: a VPN whose routes stand in a table of its own for IPv4 only (`wg-quick` with a full tunnel), because
-//! `/proc/net/route` shows the main table alone.
+//! Not seen: a VPN whose routes stand in a table of its own for IPv4 only (`wg-quick` with a full tunnel),
+//! because `/proc/net/route` shows the main table alone.
 
 use std::fs;
 use std::io;
@@ -81,8 +82,8 @@ enum ListenError {
     Wait(#[source] io::Error),
 }
 
-/// A socket for datagrams of the kernel. Its type is that of sockets within the machine, which tokio waits for in the same
-/// way; nothing but receiving is done with it.
+/// A socket for datagrams of the kernel. Its type is that of sockets within the machine, which tokio waits
+/// for in the same way; nothing but receiving is done with it.
 fn listen() -> Result<UnixDatagram, ListenError> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     // Routes are the protocol with the number zero.
@@ -98,7 +99,8 @@ async fn changed(news: &UnixDatagram) {
         return sleep(ASK_EVERY).await;
     }
     sleep(BURST).await;
-    // What the messages say does not matter. A lost one (ENOBUFS) is a change too; only an empty queue ends it.
+    // What the messages say does not matter. A lost one (ENOBUFS) is a change too; only an empty queue ends
+    // it.
     let mut message = [0_u8; 8192];
     loop {
         match news.try_recv(&mut message) {
@@ -179,8 +181,8 @@ fn ipv4_route(line: &str) -> Option<DefaultRoute> {
     whole.then(|| DefaultRoute { interface: fields[0].to_owned(), prefix, metric })
 }
 
-/// A line of `/proc/net/ipv6_route`: destination and its length, source and its length, gateway, metric, two counters,
-/// flags, interface.
+/// A line of `/proc/net/ipv6_route`: destination and its length, source and its length, gateway, metric, two
+/// counters, flags, interface.
 fn ipv6_route(line: &str) -> Option<DefaultRoute> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let hex = |number: usize| u32::from_str_radix(fields.get(number)?, 16).ok();
@@ -221,7 +223,8 @@ fn kind(interfaces: &Path, name: &str) -> Kind {
 }
 
 fn kind_at(interfaces: &Path, name: &str, depth: usize) -> Kind {
-    /// Drivers of telephones and modems on USB. Some docks use those of class `cdc` too and count as metered here.
+    /// Drivers of telephones and modems on USB. Some docks use those of class `cdc` too and count as metered
+    /// here.
     const MOBILE: [&str; 10] = [
         "cdc_eem",
         "cdc_ether",

@@ -1,9 +1,9 @@
 //! Talking on a bus: who owns a name, calls with a bound, signals without a jam.
 //!
-//! Everything is sent to the unique name of a program that is there, so that no call ever starts a service. Signals
-//! are drained by tasks of their own into one short queue, because zbus stops reading the whole connection while
-//! anyone's queue is full; what does not fit is dropped, since a sensor reads the state anew when it wakes. The sensors
-//! beside this file call it; it knows none of them.
+//! Everything is sent to the unique name of a program that is there, so that no call ever starts a service.
+//! Signals are drained by tasks of their own into one short queue, because zbus stops reading the whole
+//! connection while anyone's queue is full; what does not fit is dropped, since a sensor reads the state anew
+//! when it wakes. The sensors beside this file call it; it knows none of them.
 
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
@@ -27,8 +27,8 @@ use crate::signals::Unknown;
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// The longest wait between two attempts; the first is a second.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
-/// After so many attempts a program that does not know the question is believed. The first may come before it has
-/// put up its objects.
+/// After so many attempts a program that does not know the question is believed. The first may come before it
+/// has put up its objects.
 const QUESTIONS_TO_THE_IGNORANT: u32 = 5;
 /// Signals that wait for a sensor.
 const QUEUE: usize = 64;
@@ -248,6 +248,8 @@ impl News {
         self.add(rule).await
     }
 
+    /// The sender is a unique name (so is that of the bus): any program may send us a signal, and zbus
+    /// compares only unique names.
     fn rule<'a>(&self, at: Place<'a>, member: &'a str) -> zbus::Result<zbus::match_rule::Builder<'a>> {
         MatchRule::builder()
             .msg_type(MessageType::Signal)
@@ -263,20 +265,17 @@ impl News {
         let stream = MessageStream::for_match_rule(rule, &self.peer.connection, Some(QUEUE));
         let mut stream = within(OPERATION, stream).await?;
         let put = self.put.clone();
-        let from = self.peer.name.clone();
         self.pumps.spawn(async move {
             while let Some(Ok(message)) = poll_fn(|cx| Pin::new(&mut stream).poll_next(cx)).await {
-                // zbus itself does not compare a sender whose name is not unique, and any program may send us one.
-                if message.header().sender().is_some_and(|sender| sender.as_str() == from.as_str()) {
-                    // A full queue wakes the sensor just as well.
-                    drop(put.try_send(message));
-                }
+                // A full queue wakes the sensor just as well.
+                drop(put.try_send(message));
             }
         });
         Ok(())
     }
 
-    /// The next signal. Of a bus that has gone there is none: whoever owns the connection ends the sensor then.
+    /// The next signal. Of a bus that has gone there is none: whoever owns the connection ends the sensor
+    /// then.
     pub(super) async fn next(&mut self) -> Message {
         match self.queue.recv().await {
             Some(message) => message,
@@ -296,8 +295,9 @@ pub(super) fn owner_change(message: &Message) -> Option<(String, String, String)
     message.body().deserialize().ok()
 }
 
-/// Runs `present` while somebody owns `name` and `absent` while nobody does. When `present` fails, `failed` is told why
-/// and it is run again after 1, 2, 4 .. 60 s; that is the only timer here, and a service that works has none.
+/// Runs `present` while somebody owns `name` and `absent` while nobody does. When `present` fails, `failed`
+/// is told why and it is run again after 1, 2, 4 .. 60 s; that is the only timer here, and a service that
+/// works has none.
 pub(super) async fn follow(
     connection: &Connection,
     name: &str,
@@ -358,8 +358,12 @@ async fn insist(
     let mut backoff = Backoff::new();
     let mut ignorant = 0;
     loop {
+        let begun = Instant::now();
         let Err(trouble) = present(peer).await;
         failed(trouble.why());
+        if begun.elapsed() > LONGEST_BACKOFF {
+            ignorant = 0;
+        }
         if matches!(trouble, Trouble::Missing { .. }) {
             // Many a service lacks what another of the same name has.
             tracing::debug!(error = &trouble as &dyn std::error::Error, name, "a service does not tell this");

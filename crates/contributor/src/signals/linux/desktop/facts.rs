@@ -1,8 +1,8 @@
 //! What the sensors of the desktop have found, and what that makes together.
 //!
-//! Several services know the same thing: the lock of the screen, what keeps it on. Each sensor writes its own fact here;
-//! this file puts them together and tells what has changed. It asks nobody. The parent makes the board, the sensors
-//! write on it.
+//! Several services know the same thing: the lock of the screen, what keeps it on. Each sensor writes its own
+//! fact here; this file puts them together and tells what has changed. It asks nobody. The parent makes the
+//! board, the sensors write on it.
 
 use std::cell::RefCell;
 
@@ -77,8 +77,8 @@ impl Facts {
         self.mutter = Reading::Unknown(why);
     }
 
-    /// The system bus tells nothing any more. The power supply and the network have the kernel to ask, and a sleep that
-    /// was announced stays announced until somebody says otherwise.
+    /// The system bus tells nothing any more. The power supply and the network have the kernel to ask, and a
+    /// sleep that was announced stays announced until somebody says otherwise.
     pub(super) fn lose_system_bus(&mut self, why: Unknown) {
         self.login = Reading::Unknown(why);
         self.power_savers = [Reading::Unknown(why); 2];
@@ -86,7 +86,18 @@ impl Facts {
         self.idle_hint = Reading::Unknown(why);
     }
 
-    /// What all this makes, each kind of change in its place. `None` where it is not yet known whether it is known.
+    /// Nothing tells anything.
+    pub(super) fn lose_everything(&mut self) {
+        let failed = Unknown::Failed;
+        self.lose_session_bus(failed);
+        self.lose_system_bus(failed);
+        self.power = Reading::Unknown(failed);
+        self.metered = Reading::Unknown(failed);
+        self.vpn = Reading::Unknown(failed);
+    }
+
+    /// What all this makes, each kind of change in its place. `None` where it is not yet known whether it is
+    /// known.
     fn changes(&self) -> [Option<Change>; KINDS] {
         [
             self.session().map(Change::Session),
@@ -108,7 +119,8 @@ impl Facts {
         let login = match self.login {
             Reading::Unknown(Unknown::NotYet) => return None,
             Reading::Known(login) => login,
-            // Without logind there are no seats: nobody can switch to another user or take the session up from afar.
+            // Without logind there are no seats: nobody can switch to another user or take the session up
+            // from afar.
             Reading::Unknown(Unknown::NoSource) => {
                 return Some(match saver? {
                     Reading::Known(locked) => {
@@ -146,8 +158,8 @@ fn read<T>(reading: Reading<T>) -> Option<Reading<T>> {
     }
 }
 
-/// True as soon as one says so. Else one that should know and does not makes the whole unknown; one that does not exist
-/// counts for nothing.
+/// True as soon as one says so. Else one that should know and does not makes the whole unknown; one that does
+/// not exist counts for nothing.
 pub(super) fn any(readings: &[Reading<bool>]) -> Option<Reading<bool>> {
     if readings.contains(&Reading::Known(true)) {
         return Some(Reading::Known(true));
@@ -217,6 +229,32 @@ mod tests {
         ] {
             assert_eq!(any(&readings), expected, "{readings:?}");
         }
+    }
+
+    #[test]
+    fn sensors_that_cannot_start_say_so_of_every_value_once() {
+        let (send, told) = std::sync::mpsc::channel();
+        let board = Board::new(true, std::sync::Arc::new(move |change| send.send(change).unwrap()));
+        board.update(|_| {});
+        assert_eq!(told.try_iter().count(), 0, "nothing has been read yet");
+        board.update(Facts::lose_everything);
+        board.update(Facts::lose_everything);
+        let failed = Reading::Unknown(Unknown::Failed);
+        let changes: Vec<Change> = told.try_iter().collect();
+        assert_eq!(
+            changes,
+            [
+                Change::Session(Reading::Unknown(Unknown::Failed)),
+                Change::Power(Reading::Unknown(Unknown::Failed)),
+                Change::PowerSaver(failed),
+                Change::Metered(failed),
+                Change::Vpn(failed),
+                Change::Media(failed),
+                Change::Inhibited(failed),
+                Change::Game(failed),
+                Change::Input(Reading::Unknown(Unknown::Failed)),
+            ]
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A sensor for everything that is yes or no and that one program tells: the shape that most of them share.
 //!
-//! The sensor hears the program's signals, and whichever comes, reads the value anew. The files beside it say which
-//! programs those are.
+//! The sensor hears the program's signals, and whichever comes, reads the value anew. The files beside it say
+//! which programs those are.
 
 use std::future::pending;
 

@@ -1,7 +1,7 @@
 //! Input by push from GNOME's shell, which has no protocol for it on Wayland but this.
 //!
-//! Two watches do what the two alarms of the X server do: one fires after a second without input, the other, which
-//! fires only once and is set anew each time, when input comes again.
+//! Two watches do what the two alarms of the X server do: one fires after a second without input, the other,
+//! which fires only once and is set anew each time, when input comes again.
 
 use std::future::pending;
 
@@ -16,7 +16,8 @@ use crate::signals::{Input, Reading, Unknown};
 const NAME: &str = "org.gnome.Mutter.IdleMonitor";
 const CORE: Place<'static> =
     Place { path: "/org/gnome/Mutter/IdleMonitor/Core", interface: "org.gnome.Mutter.IdleMonitor" };
-/// Without input for this long nobody counts as present at this moment; how long is long enough is the policy's.
+/// Without input for this long nobody counts as present at this moment; how long is long enough is the
+/// policy's.
 const QUIET_MILLIS: u64 = 1000;
 
 /// Tells input on the board until the bus goes.

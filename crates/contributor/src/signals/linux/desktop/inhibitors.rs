@@ -1,6 +1,7 @@
 //! Whether a program asks the system to keep the screen on. Which one, and why, is not asked.
 //!
-//! This file says who is asked: logind on the system bus, the desktop on the session bus. The parent watches them.
+//! This file says who is asked: logind on the system bus, the desktop on the session bus. The parent watches
+//! them.
 
 use super::bus::Place;
 use super::facts::INHIBITOR_LOGIND;

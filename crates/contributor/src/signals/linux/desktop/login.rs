@@ -1,8 +1,9 @@
-//! Our session, by logind: locked, used from afar, on the screen; and its idle hint as the last resort for input.
+//! Our session, by logind: locked, used from afar, on the screen; and its idle hint as the last resort for
+//! input.
 //!
-//! It is the session named in the environment; a program that the user's systemd starts has none and takes the user's
-//! graphical one. A signal to lock is only a request: whatever comes, the hint is read anew, so that a request that
-//! nobody heeds locks nothing.
+//! It is the session named in the environment; a program that the user's systemd starts has none and takes
+//! the user's graphical one. A signal to lock is only a request: whatever comes, the hint is read anew, so
+//! that a request that nobody heeds locks nothing.
 
 use std::convert::Infallible;
 use std::future::pending;

@@ -1,8 +1,10 @@
-//! Whether data costs money and whether a VPN is up, by NetworkManager, and where that does not know, by the kernel.
+//! Whether data costs money and whether a VPN is up, by NetworkManager, and where that does not know, by the
+//! kernel.
 //!
-//! NetworkManager knows what its owner has said of a wireless network; the kernel does not. So the kernel is asked only
-//! where NetworkManager was never seen, or says itself that it does not know. One that has gone leaves the values
-//! unknown: its owner may have said "metered" of what looks like any cable. Names of networks are not read.
+//! NetworkManager knows what its owner has said of a wireless network; the kernel does not. So the kernel is
+//! asked only where NetworkManager was never seen, or says itself that it does not know. One that has gone
+//! leaves the values unknown: its owner may have said "metered" of what looks like any cable. Names of
+//! networks are not read.
 
 use std::future::pending;
 

@@ -1,8 +1,8 @@
 //! Whether a player plays. Which one, and what, is neither asked nor kept.
 //!
-//! Every player on the session bus gets a task of its own, so that one that hangs holds up no other. They are known by
-//! their unique names, which say nothing of the program; of the names that they go by only a keyed hash is kept, to tell
-//! when the last of them goes. Of a program with several players the bus shows one.
+//! Every player on the session bus gets a task of its own, so that one that hangs holds up no other. They are
+//! known by their unique names, which say nothing of the program; of the names that they go by only a keyed
+//! hash is kept, to tell when the last of them goes. Of a program with several players the bus shows one.
 
 use std::cell::RefCell;
 use std::collections::hash_map::RandomState;

@@ -1,4 +1,5 @@
-//! The programs that lock the screen and say so on the session bus. Some desktops tell logind of a lock, some only here.
+//! The programs that lock the screen and say so on the session bus. Some desktops tell logind of a lock, some
+//! only here.
 //!
 //! This file says which programs are asked; the parent watches them.
 

@@ -1,8 +1,8 @@
 //! Sleep and shutdown, announced by logind, and the moment that we ask it for.
 //!
-//! While the system is awake this sensor holds a delay lock. Once it has told that the system falls asleep it leaves the
-//! engine a moment to hand the card back and to keep the work, then lets go; after waking it takes the lock again. A
-//! system that refuses the lock sleeps at once, and everything else works all the same.
+//! While the system is awake this sensor holds a delay lock. Once it has told that the system falls asleep it
+//! leaves the engine a moment to hand the card back and to keep the work, then lets go; after waking it takes
+//! the lock again. A system that refuses the lock sleeps at once, and everything else works all the same.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;

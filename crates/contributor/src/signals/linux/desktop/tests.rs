@@ -1,4 +1,5 @@
-//! The sensors on private buses: real `dbus-daemon` processes, and services of ours that behave and misbehave on them.
+//! The sensors on private buses: real `dbus-daemon` processes, and services of ours that behave and misbehave
+//! on them.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead as _};
@@ -39,7 +40,8 @@ impl Daemon {
         let config = folder.join(format!("{name}.conf"));
         let text = format!(
             "<busconfig><type>session</type><listen>unix:path={}</listen><auth>EXTERNAL</auth>\
-             <policy context='default'><allow send_destination='*' eavesdrop='true'/><allow eavesdrop='true'/>\
+             <policy context='default'><allow send_destination='*' eavesdrop='true'/>\
+             <allow eavesdrop='true'/>\
              <allow own='*'/></policy><servicedir>{}</servicedir></busconfig>",
             socket.display(),
             folder.join("services").display()

@@ -1,8 +1,8 @@
 //! Where the electricity comes from, by UPower, and where that is not there, by the kernel.
 //!
-//! The kernel pushes nothing that an unprivileged program may hear simply, so that without UPower a machine with a battery
-//! is asked every few seconds and one without a battery once. A driver that hangs while it reads its battery holds up
-//! only a thread of its own.
+//! The kernel pushes nothing that an unprivileged program may hear simply, so that without UPower a machine
+//! with a battery is asked every few seconds and one without a battery once. A driver that hangs while it
+//! reads its battery holds up only a thread of its own.
 
 use std::fs;
 use std::future::pending;

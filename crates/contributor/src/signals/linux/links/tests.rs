@@ -1,4 +1,5 @@
 use std::os::unix::fs::symlink;
+use std::process::Command;
 use std::sync::mpsc;
 
 use super::*;
@@ -143,4 +144,66 @@ fn this_kernel_is_read_and_lends_its_ear() {
         assert!(tokio::time::timeout(Duration::from_millis(1), once).await.is_err());
     });
     assert_eq!(told.try_recv().unwrap(), links);
+}
+
+/// Set for the copy of this program that has a network of its own.
+const INSIDE: &str = "HEARTH_TEST_OWN_NETWORK";
+
+#[test]
+fn a_changed_route_is_pushed_by_the_kernel() {
+    if std::env::var_os(INSIDE).is_some() {
+        return change_a_route();
+    }
+    let own = || {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--net"]);
+        command
+    };
+    let ip = Command::new("ip").arg("-V").output();
+    if ip.is_err() || !own().arg("true").output().is_ok_and(|output| output.status.success()) {
+        println!("left out: ip is not installed, or no network of one's own is allowed here");
+        return;
+    }
+    let this = "signals::linux::links::tests::a_changed_route_is_pushed_by_the_kernel";
+    let program = std::env::current_exe().unwrap();
+    let output = own().arg(program).args(["--exact", this]).env(INSIDE, "1").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+fn change_a_route() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let roots = Roots::system();
+    let step = std::cell::Cell::new(0);
+    let follow = follow(&roots, |links| {
+        let run = |line: &str| {
+            let status = Command::new("ip").args(line.split(' ')).status().unwrap();
+            assert!(status.success(), "ip {line}");
+        };
+        match (step.get(), links.metered) {
+            (0, NO) => {
+                run("link add wwan7 type veth peer name far7");
+                run("link set wwan7 up");
+                run("addr add 192.0.2.1/24 dev wwan7");
+                run("route add default via 192.0.2.2");
+                step.set(1);
+            }
+            (1, YES) => {
+                run("route del default");
+                step.set(2);
+            }
+            (2, NO) => step.set(3),
+            _ => {}
+        }
+    });
+    let all = async {
+        tokio::pin!(follow);
+        // Polled again after each of its wake-ups, until the last step.
+        std::future::poll_fn(|cx| {
+            let _: std::task::Poll<()> = follow.as_mut().poll(cx);
+            if step.get() == 3 { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
+    };
+    // Sooner than it would ask by itself.
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), all).await.unwrap() });
 }

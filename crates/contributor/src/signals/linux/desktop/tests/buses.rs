@@ -163,6 +163,23 @@ async fn a_system_without_buses_has_the_kernel() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_battery_that_hangs_in_its_driver_holds_up_nothing() {
+    let Some(mut stage) = Stage::open() else { return };
+    let battery = stage.folder.path().join("supplies/BAT0");
+    std::fs::create_dir_all(&battery).unwrap();
+    // Whoever opens it waits for somebody who writes.
+    let hangs = battery.join("type");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &hangs, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    stage.watch(false, None);
+    stage.until(Change::PowerSaver(unknown(Unknown::NoSource))).await;
+    stage.until(Change::Power(unknown(Unknown::TimedOut))).await;
+    stage.stop();
+    // Lets the thread that was left behind go.
+    drop(std::fs::OpenOptions::new().write(true).open(&hangs));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bus_that_takes_the_call_and_says_nothing_does_not_hold_up_the_other() {
     let Some(mut stage) = Stage::open() else { return };
     let silent = stage.folder.path().join("silent");
@@ -255,7 +272,10 @@ async fn a_signal_in_the_name_of_another_is_not_believed() {
     let Some(mut stage) = Stage::open() else { return };
     stage.watch(false, None);
     stage.until(Change::Game(NO)).await;
+    // It would answer that a game runs.
     let liar = program(&stage.session()).await;
+    let path = "/com/feralinteractive/GameMode";
+    liar.object_server().at(path, GameMode { clients: Some(1) }).await.unwrap();
     let bus = zbus::fdo::DBusProxy::new(&liar).await.unwrap();
     let owner = liar.unique_name().unwrap().to_string();
     let body = ("com.feralinteractive.GameMode", "", owner.as_str());
@@ -264,10 +284,14 @@ async fn a_signal_in_the_name_of_another_is_not_believed() {
         let (path, interface) = ("/org/freedesktop/DBus", "org.freedesktop.DBus");
         liar.emit_signal(to, path, interface, "NameOwnerChanged", &body).await.unwrap();
     }
-    // Somebody else's news comes through the same connection after the lie.
-    let name = "org.mpris.MediaPlayer2.late";
+    // What comes through the same connection after the lie, and takes longer than the lie would.
+    let (name, path) = ("org.mpris.MediaPlayer2.late", "/org/mpris/MediaPlayer2");
     let late = Player { status: Some("Playing".to_owned()) };
-    let _late = service(&stage.session(), name, "/org/mpris/MediaPlayer2", late).await;
+    let late = service(&stage.session(), name, path, late).await;
     stage.until(Change::Media(YES)).await;
+    for (status, media) in [("Paused", NO), ("Playing", YES), ("Paused", NO), ("Playing", YES)] {
+        change::<Player>(&late, path, |player| player.status = Some(status.to_owned())).await;
+        stage.until(Change::Media(media)).await;
+    }
     assert_eq!(stage.latest(&Change::Game(NO)), Some(&Change::Game(NO)));
 }
