@@ -30,7 +30,7 @@ const CARGO: &str = "/usr/bin/cargo";
 const SOURCES: &str = "/usr/lib/rustlib/src/rust/library";
 
 /// The rooms that hold code for one system and need no C library there.
-const ROOMS: &[&str] = &["protocol", "sandbox", "worker"];
+const ROOMS: &[&str] = &["protocol", "sandbox", "worker", "network", "jobs", "contributor"];
 
 const WINDOWS: &str = "x86_64-pc-windows-gnu";
 const MACOS: &str = "aarch64-apple-darwin";
