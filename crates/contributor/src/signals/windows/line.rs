@@ -295,7 +295,7 @@ mod tests {
     #[test]
     #[expect(unsafe_code, reason = "the test calls what the system would")]
     fn news_wakes_the_thread_however_often_it_comes() {
-        let (news, heard) = mpsc::sync_channel(1);
+        let (news, heard) = mpsc::sync_channel::<()>(1);
         let news = Box::new(news);
         for _ in 0..3 {
             // SAFETY: the context is the sender, which outlives the call.
