@@ -1,11 +1,15 @@
 //! What graphics cards say of themselves: temperature, power, memory, use by others, and what slows them down.
 //!
-//! NVIDIA's cards are read through NVML, AMD's on Linux through the kernel's files; every other card, and every sensor
-//! that is missing, is an unknown with its reason. The sensors' thread (`signals`) and the measurement (`benchmark`) share
+//! NVIDIA's cards are read through NVML, AMD's on Linux through the kernel's files; on Windows the system itself counts
+//! the use of every card. Every other card, and every sensor that is missing, is an unknown with its reason. The sensors' thread (`signals`) and the measurement (`benchmark`) share
 //! this module. It only reads: no clock, limit or fan is ever set, and a sleeping card is not woken.
 
 mod amdgpu;
+#[cfg(any(windows, test))]
+mod engines;
 mod nvml;
+#[cfg(windows)]
+mod pdh;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -67,6 +71,8 @@ impl Sensed {
 pub struct Cards {
     nvml: nvml::Cards,
     amdgpu: amdgpu::Cards,
+    #[cfg(windows)]
+    engines: pdh::Engines,
 }
 
 /// A card and what it says.
@@ -97,7 +103,12 @@ impl Cards {
 
     /// With another library than the system's, and with another folder than `/sys/class/drm`.
     pub fn open_at(nvml_library: Option<&OsStr>, drm: &Path) -> Self {
-        Self { nvml: nvml::Cards::open(nvml_library), amdgpu: amdgpu::Cards::new(drm.to_owned()) }
+        Self {
+            nvml: nvml::Cards::open(nvml_library),
+            amdgpu: amdgpu::Cards::new(drm.to_owned()),
+            #[cfg(windows)]
+            engines: pdh::Engines::open(),
+        }
     }
 
     /// Reads the card that is meant, or the only one there is. `own` are the processes whose use of it is ours. Blocks for
@@ -106,6 +117,17 @@ impl Cards {
     /// Where several cards could be meant, temperature and use are those of the warmest and the busiest, so that no limit
     /// is passed unseen; nothing else can be told.
     pub fn read(&mut self, meant: Option<&CardName>, own: &BTreeSet<u32>) -> Sensed {
+        let sensed = self.read_drivers(meant, own);
+        #[cfg(windows)]
+        let sensed = match sensed.other_percent {
+            CardReading::Known(_) => sensed,
+            // NVIDIA's driver does not tell it of a card that also draws the desktop, and others' tell nothing.
+            CardReading::Unknown(_) => Sensed { other_percent: self.engines.others_percent(own), ..sensed },
+        };
+        sensed
+    }
+
+    fn read_drivers(&mut self, meant: Option<&CardName>, own: &BTreeSet<u32>) -> Sensed {
         let mut seen = self.amdgpu.read(own);
         let nvml_without = match self.nvml.read(own) {
             Ok(cards) => {

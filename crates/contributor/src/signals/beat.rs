@@ -111,7 +111,12 @@ mod tests {
     fn a_look_is_followed_by_readings_at_the_short_interval() {
         let (told, readings) = mpsc::channel();
         let intervals = Intervals { working: Duration::from_millis(1), resting: LONG };
-        let beat = Beat::start("test", intervals, move || move |works| { let _ = told.send(works); }).unwrap();
+        let beat = Beat::start("test", intervals, move || {
+            move |works| {
+                let _ = told.send(works);
+            }
+        })
+        .unwrap();
         let next = || readings.recv_timeout(Duration::from_secs(20)).expect("a reading");
         assert!(!next(), "the first reading comes before any look");
         beat.look();

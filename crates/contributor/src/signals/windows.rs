@@ -17,6 +17,7 @@ use super::{Change, Outlet, Quick, Reading, Slow, Source, Unknown, Wanted};
 
 mod consent;
 mod desk;
+mod disk;
 mod input;
 mod library;
 mod line;
@@ -85,8 +86,11 @@ impl Source for WindowsSource {
         }
         let data_dir = self.data_dir.clone();
         let slow = || {
-            let mut sensors = Sensors::open(data_dir);
-            move |wanted: &Wanted| Change::Slow(Box::new(sensors.read(wanted)))
+            let mut sensors = Sensors::open(data_dir.clone());
+            move |wanted: &Wanted| {
+                let free_disk_mbytes = disk::free_mbytes(&data_dir);
+                Change::Slow(Box::new(Slow { free_disk_mbytes, ..sensors.read(wanted) }))
+            }
         };
         self.slow = Asking::start("hearth-sensors", slow, outlet.clone());
         if self.slow.is_none() {

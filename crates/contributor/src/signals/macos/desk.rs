@@ -133,7 +133,9 @@ fn run(ending: &Ending, outlet: Outlet) {
         tracing::warn!("sleep will not be told");
     } else {
         // SAFETY: the port comes from the call above, and its source is the port's.
-        unsafe { CFRunLoopAddSource(run_loop, IONotificationPortGetRunLoopSource(port), kCFRunLoopDefaultMode) };
+        unsafe {
+            CFRunLoopAddSource(run_loop, IONotificationPortGetRunLoopSource(port), kCFRunLoopDefaultMode)
+        };
     }
 
     desk.tell_power();

@@ -70,12 +70,7 @@ pub(super) fn camera() -> Reading<bool> {
     }
     let runs = devices.iter().take(count).filter_map(|device| {
         let mut runs = 0_u32;
-        let used = camera_property(
-            *device,
-            RUNS_SOMEWHERE,
-            size_of::<u32>() as u32,
-            (&raw mut runs).cast(),
-        )?;
+        let used = camera_property(*device, RUNS_SOMEWHERE, size_of::<u32>() as u32, (&raw mut runs).cast())?;
         (used as usize == size_of::<u32>()).then_some(runs != 0)
     });
     // A device that does not tell was taken out at this moment.
@@ -101,15 +96,7 @@ fn camera_property(object: u32, selector: u32, size: u32, data: *mut c_void) -> 
     // SAFETY: the address is a local, no qualifier is given, and the call writes no more than `size` bytes to `data`,
     // which both callers have room for.
     let code = unsafe {
-        CMIOObjectGetPropertyData(
-            object,
-            &raw const address,
-            0,
-            std::ptr::null(),
-            size,
-            &raw mut used,
-            data,
-        )
+        CMIOObjectGetPropertyData(object, &raw const address, 0, std::ptr::null(), size, &raw mut used, data)
     };
     (code == 0).then_some(used)
 }

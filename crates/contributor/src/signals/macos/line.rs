@@ -5,9 +5,10 @@ use std::ffi::c_void;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::frameworks::{
-    _NSConcreteStackBlock, dispatch_queue_create, dispatch_release, nw_path_get_status, nw_path_is_constrained,
-    nw_path_is_expensive, nw_path_monitor_cancel, nw_path_monitor_create, nw_path_monitor_set_queue,
-    nw_path_monitor_set_update_handler, nw_path_monitor_start, nw_path_uses_interface_type, nw_release,
+    _NSConcreteStackBlock, dispatch_queue_create, dispatch_release, nw_path_get_status,
+    nw_path_is_constrained, nw_path_is_expensive, nw_path_monitor_cancel, nw_path_monitor_create,
+    nw_path_monitor_set_queue, nw_path_monitor_set_update_handler, nw_path_monitor_start,
+    nw_path_uses_interface_type, nw_release,
 };
 use super::reading::{self, Way};
 use crate::signals::{Change, Outlet, Reading, Unknown};
@@ -69,8 +70,9 @@ static DESCRIPTOR: Descriptor = Descriptor { reserved: 0, size: size_of::<Block>
 #[expect(unsafe_code, reason = "std tells nothing of the line")]
 pub(super) fn watch(outlet: Outlet) -> Option<Watch> {
     // SAFETY: the label ends with NUL and no attributes are given; the other call takes nothing.
-    let (queue, monitor) =
-        unsafe { (dispatch_queue_create(c"hearth-line".as_ptr(), std::ptr::null()), nw_path_monitor_create()) };
+    let (queue, monitor) = unsafe {
+        (dispatch_queue_create(c"hearth-line".as_ptr(), std::ptr::null()), nw_path_monitor_create())
+    };
     if queue.is_null() || monitor.is_null() {
         tracing::error!("the system gives no path monitor");
         outlet(Change::Metered(Reading::Unknown(Unknown::Failed)));

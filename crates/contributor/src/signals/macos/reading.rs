@@ -90,7 +90,11 @@ pub(in crate::signals) struct Way {
 
 /// Whether data costs money. Without a way there is nothing to tell.
 pub(in crate::signals) fn metered(way: Way) -> Reading<bool> {
-    if way.open { Reading::Known(way.expensive || way.constrained) } else { Reading::Unknown(Unknown::NoSource) }
+    if way.open {
+        Reading::Known(way.expensive || way.constrained)
+    } else {
+        Reading::Unknown(Unknown::NoSource)
+    }
 }
 
 /// Whether traffic goes through a VPN.

@@ -48,7 +48,8 @@ fn fullscreen() -> Reading<bool> {
         return Reading::Unknown(Unknown::Failed);
     }
     // SAFETY: the call takes no pointers.
-    let bounds = displays.iter().take(count as usize).map(|display| place(unsafe { CGDisplayBounds(*display) }));
+    let bounds =
+        displays.iter().take(count as usize).map(|display| place(unsafe { CGDisplayBounds(*display) }));
     let bounds: Vec<Place> = bounds.collect();
     // SAFETY: the call hands the list over; it gives none outside of a session with a screen.
     let Some(list) = (unsafe { Owned::take(CGWindowListCopyWindowInfo(ON_SCREEN, 0)) }) else {

@@ -175,7 +175,10 @@ mod tests {
                 std::ptr::null_mut(),
             );
             let name = w!("LastUsedTimeStop");
-            assert_eq!(RegSetValueExW(key, name, 0, REG_QWORD, time.to_le_bytes().as_ptr(), 8), ERROR_SUCCESS);
+            assert_eq!(
+                RegSetValueExW(key, name, 0, REG_QWORD, time.to_le_bytes().as_ptr(), 8),
+                ERROR_SUCCESS
+            );
             RegCloseKey(key);
         }
     }

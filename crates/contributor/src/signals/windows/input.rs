@@ -103,7 +103,8 @@ impl Pads {
         let library = Library::open(w!("xinput1_4.dll"))?;
         let call = library.call(s!("XInputGetState"))?;
         // SAFETY: this is the call's type in its header; the library stays loaded as long as the pointer is kept.
-        let get_state = unsafe { std::mem::transmute::<unsafe extern "system" fn() -> isize, GetState>(call) };
+        let get_state =
+            unsafe { std::mem::transmute::<unsafe extern "system" fn() -> isize, GetState>(call) };
         Some(Self {
             get_state,
             plugged: [None; SOCKETS],
@@ -147,7 +148,8 @@ impl Pads {
         }
         self.none_told = false;
         // Before the first touch nobody has touched it since it is known.
-        let since = *self.touched_at.get_or_insert_with(|| now.checked_sub(Duration::from_secs(1)).unwrap_or(now));
+        let since =
+            *self.touched_at.get_or_insert_with(|| now.checked_sub(Duration::from_secs(1)).unwrap_or(now));
         self.presence.note(now.saturating_duration_since(since), clock()).map(Reading::Known)
     }
 
@@ -168,6 +170,12 @@ impl Pads {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, mpsc};
+
+    use windows_sys::Win32::UI::Input::KeyboardAndMouse::{
+        INPUT, INPUT_0, INPUT_MOUSE, MOUSEEVENTF_MOVE, MOUSEINPUT, SendInput,
+    };
+
     use super::*;
 
     #[test]
@@ -175,7 +183,53 @@ mod tests {
         let first = idle().expect("a session tells");
         std::thread::sleep(Duration::from_millis(60));
         let then = idle().expect("a session tells");
-        assert!(then >= first || then < Duration::from_secs(1), "it grows, or somebody is there: {first:?} {then:?}");
+        assert!(
+            then >= first || then < Duration::from_secs(1),
+            "it grows, or somebody is there: {first:?} {then:?}"
+        );
+    }
+
+    /// A pointer moved by nothing is input like any other.
+    #[expect(unsafe_code, reason = "std makes no input")]
+    fn move_pointer() {
+        let motion = MOUSEINPUT { dx: 1, dwFlags: MOUSEEVENTF_MOVE, ..Default::default() };
+        let input = INPUT { r#type: INPUT_MOUSE, Anonymous: INPUT_0 { mi: motion } };
+        // SAFETY: one input is given, of the size that is said.
+        let sent = unsafe { SendInput(1, &raw const input, size_of::<INPUT>() as i32) };
+        assert_eq!(sent, 1, "the session takes input");
+    }
+
+    #[test]
+    fn a_moved_pointer_is_told_while_the_card_works_and_its_absence_too() {
+        let (send, changes) = mpsc::channel();
+        let outlet: Outlet = Arc::new(move |change| drop(send.send((change, Instant::now()))));
+        let beat = watch(outlet, network::system_clock()).unwrap();
+        let next = || loop {
+            match changes.recv_timeout(Duration::from_secs(20)).expect("the sensor must tell") {
+                (Change::Gamepad(_), _) => {}
+                other => return other,
+            }
+        };
+        while !matches!(next().0, Change::Input(Reading::Known(Input::IdleSince(_)))) {}
+        let mut took = Vec::new();
+        for _ in 0..5 {
+            beat.look();
+            // Somewhere between two readings.
+            std::thread::sleep(Duration::from_millis(30));
+            let moved = Instant::now();
+            move_pointer();
+            let (change, at) = next();
+            assert_eq!(change, Change::Input(Reading::Known(Input::Active)), "a moved pointer is somebody");
+            took.push(at.duration_since(moved));
+            let (change, _) = next();
+            assert!(
+                matches!(change, Change::Input(Reading::Known(Input::IdleSince(_)))),
+                "a second later nobody is there: {change:?}"
+            );
+        }
+        println!("told after {took:?}");
+        assert!(took.iter().min().unwrap() <= &Duration::from_millis(120), "told after {took:?}");
+        beat.stop();
     }
 
     #[test]

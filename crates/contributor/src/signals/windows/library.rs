@@ -1,7 +1,9 @@
 //! Calls that not every Windows has: looked for when they are needed, in the system's own folder only.
 
 use windows_sys::Win32::Foundation::{FARPROC, FreeLibrary, HMODULE};
-use windows_sys::Win32::System::LibraryLoader::{GetProcAddress, LOAD_LIBRARY_SEARCH_SYSTEM32, LoadLibraryExW};
+use windows_sys::Win32::System::LibraryLoader::{
+    GetProcAddress, LOAD_LIBRARY_SEARCH_SYSTEM32, LoadLibraryExW,
+};
 use windows_sys::core::{PCSTR, PCWSTR};
 
 /// A library of the system's. It stays loaded as long as this lives, and what is called of it with it.

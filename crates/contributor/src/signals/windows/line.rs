@@ -123,10 +123,7 @@ impl Hints {
         let notify = library.call(s!("NotifyNetworkConnectivityHintChange"))?;
         // SAFETY: these are the calls' types in their header; the library stays loaded as long as the pointers are kept.
         let (get, notify) = unsafe {
-            (
-                std::mem::transmute::<Call, GetHint>(get),
-                std::mem::transmute::<Call, NotifyHintChange>(notify),
-            )
+            (std::mem::transmute::<Call, GetHint>(get), std::mem::transmute::<Call, NotifyHintChange>(notify))
         };
         Some(Self { get, notify, _library: library })
     }
@@ -244,9 +241,8 @@ fn adapters() -> io::Result<Vec<Adapter>> {
         let mut list = vec![0_u64; (bytes as usize).div_ceil(size_of::<u64>())];
         let first = list.as_mut_ptr().cast::<IP_ADAPTER_ADDRESSES_LH>();
         // SAFETY: the call writes no more bytes than the length says; a list of `u64` is aligned for its structures.
-        let code = unsafe {
-            GetAdaptersAddresses(AF_UNSPEC.into(), flags, std::ptr::null(), first, &raw mut bytes)
-        };
+        let code =
+            unsafe { GetAdaptersAddresses(AF_UNSPEC.into(), flags, std::ptr::null(), first, &raw mut bytes) };
         match code {
             ERROR_SUCCESS => {
                 let mut found = Vec::new();

@@ -241,7 +241,11 @@ mod tests {
         assert_eq!(metered(COST_VARIABLE, false, false), Reading::Known(true));
         assert_eq!(metered(COST_UNRESTRICTED, false, true), Reading::Known(true), "abroad");
         assert_eq!(metered(0, true, false), Reading::Known(true));
-        assert_eq!(metered(0, false, false), Reading::Unknown(Unknown::NoSource), "no line, or none that tells");
+        assert_eq!(
+            metered(0, false, false),
+            Reading::Unknown(Unknown::NoSource),
+            "no line, or none that tells"
+        );
     }
 
     #[test]
