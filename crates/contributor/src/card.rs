@@ -71,8 +71,9 @@ impl Sensed {
 pub struct Cards {
     nvml: nvml::Cards,
     amdgpu: amdgpu::Cards,
+    /// What the system itself counts.
     #[cfg(windows)]
-    engines: pdh::Engines,
+    engines: Option<pdh::Engines>,
 }
 
 /// A card and what it says.
@@ -98,7 +99,10 @@ fn is_meant(seen: &Seen, meant: &CardName) -> bool {
 impl Cards {
     /// The cards of this system. Loads NVIDIA's library where there is one.
     pub fn open() -> Self {
-        Self::open_at(None, Path::new("/sys/class/drm"))
+        let cards = Self::open_at(None, Path::new("/sys/class/drm"));
+        #[cfg(windows)]
+        let cards = Self { engines: pdh::Engines::open(), ..cards };
+        cards
     }
 
     /// With another library than the system's, and with another folder than `/sys/class/drm`.
@@ -107,7 +111,7 @@ impl Cards {
             nvml: nvml::Cards::open(nvml_library),
             amdgpu: amdgpu::Cards::new(drm.to_owned()),
             #[cfg(windows)]
-            engines: pdh::Engines::open(),
+            engines: None,
         }
     }
 
@@ -118,12 +122,13 @@ impl Cards {
     /// is passed unseen; nothing else can be told.
     pub fn read(&mut self, meant: Option<&CardName>, own: &BTreeSet<u32>) -> Sensed {
         let sensed = self.read_drivers(meant, own);
+        // NVIDIA's driver does not tell it of a card that also draws the desktop, and others' tell nothing.
         #[cfg(windows)]
-        let sensed = match sensed.other_percent {
-            CardReading::Known(_) => sensed,
-            // NVIDIA's driver does not tell it of a card that also draws the desktop, and others' tell nothing.
-            CardReading::Unknown(_) => Sensed { other_percent: self.engines.others_percent(own), ..sensed },
-        };
+        if let (CardReading::Unknown(_), Some(engines)) = (sensed.other_percent, &self.engines)
+            && let Some(percent) = engines.others_percent(own)
+        {
+            return Sensed { other_percent: CardReading::Known(percent), ..sensed };
+        }
         sensed
     }
 

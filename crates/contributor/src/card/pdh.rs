@@ -10,64 +10,47 @@ use windows_sys::Win32::System::Performance::{
 };
 use windows_sys::core::w;
 
-use super::{CardReading, Unread, engines};
+use super::engines;
 
-/// The counters, or why there are none. They tell what happened between two readings.
+/// The counters. They tell what happened between two readings.
 #[derive(Debug)]
 pub(super) struct Engines {
-    query: Result<Query, Unread>,
-}
-
-#[derive(Debug)]
-struct Query {
     query: PDH_HQUERY,
     counter: PDH_HCOUNTER,
 }
 
 // SAFETY: a query may be used from any thread, and this is the only one that has it.
 #[expect(unsafe_code, reason = "an object of the system's that may be used from any thread")]
-unsafe impl Send for Query {}
-
-impl Engines {
-    /// Begins to count.
-    pub(super) fn open() -> Self {
-        let query = Query::open().map_err(|code| {
-            // A Windows without a card that counts is a fact, not a fault.
-            tracing::info!(code = format_args!("{code:#x}"), "no counters of graphics engines");
-            Unread::NotOffered
-        });
-        Self { query }
-    }
-
-    /// Use since the last reading.
-    pub(super) fn others_percent(&mut self, own: &BTreeSet<u32>) -> CardReading<u8> {
-        match &self.query {
-            Ok(query) => match query.read(own) {
-                Ok(percent) => CardReading::Known(percent),
-                Err(code) => {
-                    tracing::warn!(code = format_args!("{code:#x}"), "use of the card by others is unknown");
-                    CardReading::Unknown(Unread::Failed)
-                }
-            },
-            Err(why) => CardReading::Unknown(*why),
-        }
-    }
-}
+unsafe impl Send for Engines {}
 
 fn done(code: u32) -> Result<(), u32> {
     if code == 0 { Ok(()) } else { Err(code) }
 }
 
-impl Query {
+impl Engines {
+    /// Begins to count; `None` where the system has no such counters.
+    pub(super) fn open() -> Option<Self> {
+        // A Windows without a card that counts is a fact, not a fault.
+        let told = |code| tracing::info!(code = format_args!("{code:#x}"), "no counters of graphics engines");
+        Self::try_open().inspect_err(|&code| told(code)).ok()
+    }
+
+    /// Use by processes that are not ours since the last reading, in percent.
+    pub(super) fn others_percent(&self, own: &BTreeSet<u32>) -> Option<u8> {
+        let told = |code| tracing::warn!(code = format_args!("{code:#x}"), "graphics engines do not count");
+        self.read(own).inspect_err(|&code| told(code)).ok()
+    }
+
     #[expect(unsafe_code, reason = "std does not read counters")]
-    fn open() -> Result<Self, u32> {
+    fn try_open() -> Result<Self, u32> {
         let mut query = Self { query: std::ptr::null_mut(), counter: std::ptr::null_mut() };
         // SAFETY: no name means the present; the call writes only to the field whose address it gets.
         done(unsafe { PdhOpenQueryW(std::ptr::null(), 0, &raw mut query.query) })?;
         let path = w!("\\GPU Engine(*)\\Utilization Percentage");
         // SAFETY: the query is open, the path ends with NUL, and the call writes only to the field.
         done(unsafe { PdhAddEnglishCounterW(query.query, path, 0, &raw mut query.counter) })?;
-        // The first reading has nothing to compare with without this one. SAFETY: the query is open.
+        // Without this reading the first one that is asked for has nothing to compare with.
+        // SAFETY: the query is open.
         done(unsafe { PdhCollectQueryData(query.query) })?;
         Ok(query)
     }
@@ -126,7 +109,7 @@ unsafe fn text(text: *const u16) -> String {
     String::from_utf16_lossy(unsafe { std::slice::from_raw_parts(text, length) })
 }
 
-impl Drop for Query {
+impl Drop for Engines {
     #[expect(unsafe_code, reason = "std does not read counters")]
     fn drop(&mut self) {
         if !self.query.is_null() {

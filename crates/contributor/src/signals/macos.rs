@@ -53,13 +53,10 @@ impl MacosSource {
 impl Source for MacosSource {
     fn start(&mut self, outlet: Outlet) {
         let no_source = Unknown::NoSource;
-        // Game mode is told to nobody, and what plays and what keeps the screen on only to Apple's own programs or with
-        // its name.
+        // Game mode is told to nobody, and what plays only to Apple's own programs.
         outlet(Change::Game(Reading::Unknown(no_source)));
         outlet(Change::Media(Reading::Unknown(no_source)));
-        outlet(Change::Inhibited(Reading::Unknown(no_source)));
-        // Pads are told to programs in front only.
-        outlet(Change::Gamepad(Reading::Unknown(no_source)));
+        outlet(Change::Gamepad(Reading::Unknown(Unknown::NotWrittenYet)));
 
         self.desk = desk::watch(outlet.clone());
         self.input = input::watch(outlet.clone(), self.clock.clone());
@@ -70,6 +67,7 @@ impl Source for MacosSource {
         self.screen = screen::watch(outlet.clone());
         if self.screen.is_none() {
             outlet(Change::Fullscreen(Reading::Unknown(Unknown::Failed)));
+            outlet(Change::Inhibited(Reading::Unknown(Unknown::Failed)));
             outlet(Change::PowerSaver(Reading::Unknown(Unknown::Failed)));
         }
         self.line = line::watch(outlet.clone());

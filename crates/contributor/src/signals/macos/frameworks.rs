@@ -109,6 +109,7 @@ unsafe extern "C" {
     ) -> IoObject;
     pub(super) fn IODeregisterForSystemPower(notifier: *mut IoObject) -> i32;
     pub(super) fn IOAllowPowerChange(root: IoObject, notification: isize) -> i32;
+    pub(super) fn IOPMCopyAssertionsStatus(status: *mut CFTypeRef) -> i32;
     pub(super) fn IOServiceClose(connection: IoObject) -> i32;
     pub(super) fn IONotificationPortGetRunLoopSource(port: *mut c_void) -> CFTypeRef;
     pub(super) fn IONotificationPortDestroy(port: *mut c_void);

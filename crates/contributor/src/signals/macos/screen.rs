@@ -1,14 +1,14 @@
-//! Whether a program fills the screen, and whether the system saves power: asked for, on a thread of its own, so that a
-//! window server that hangs does not delay the notice of input. Of windows only place and layer are looked at; titles
-//! would need the owner's leave to record the screen, which Hearth never asks for.
+//! Whether a program fills the screen or keeps it on, and whether the system saves power: asked for, on a thread of its
+//! own, so that a window server that hangs does not delay the notice of input. Of windows only place and layer are looked
+//! at; titles would need the owner's leave to record the screen, which Hearth never asks for.
 
 use std::ffi::{CStr, c_void};
 use std::time::Duration;
 
 use super::frameworks::{
     CGDisplayBounds, CGGetActiveDisplayList, CGRect, CGRectMakeWithDictionaryRepresentation,
-    CGWindowListCopyWindowInfo, Owned, kCGWindowBounds, kCGWindowLayer, objc_getClass, objc_msgSend,
-    sel_registerName,
+    CGWindowListCopyWindowInfo, IOPMCopyAssertionsStatus, Owned, kCGWindowBounds, kCGWindowLayer,
+    objc_getClass, objc_msgSend, sel_registerName,
 };
 use super::reading::{self, Place};
 use crate::signals::beat::{Beat, Intervals};
@@ -25,11 +25,15 @@ const DISPLAYS: usize = 16;
 /// Starts the thread.
 pub(super) fn watch(outlet: Outlet) -> Option<Beat> {
     Beat::start("hearth-screen", INTERVALS, move || {
-        let (mut told_fullscreen, mut told_saver) = (None, None);
+        let (mut told_fullscreen, mut told_inhibited, mut told_saver) = (None, None, None);
         move |_works| {
             let fullscreen = fullscreen();
             if told_fullscreen.replace(fullscreen) != Some(fullscreen) {
                 outlet(Change::Fullscreen(fullscreen));
+            }
+            let inhibited = inhibited();
+            if told_inhibited.replace(inhibited) != Some(inhibited) {
+                outlet(Change::Inhibited(inhibited));
             }
             let saver = power_saver();
             if told_saver.replace(saver) != Some(saver) {
@@ -69,6 +73,21 @@ fn fullscreen() -> Reading<bool> {
 
 fn place(rect: CGRect) -> Place {
     [rect.x, rect.y, rect.width, rect.height]
+}
+
+/// Whether some program keeps the screen on: the system tells that one does, and who is not asked.
+#[expect(unsafe_code, reason = "std does not tell of the screen")]
+fn inhibited() -> Reading<bool> {
+    let mut status = std::ptr::null();
+    // SAFETY: the call writes only to the local, and hands over what it writes.
+    let status = unsafe {
+        let code = IOPMCopyAssertionsStatus(&raw mut status);
+        Owned::take(status).filter(|_| code == 0)
+    };
+    let Some(status) = status else { return Reading::Unknown(Unknown::Failed) };
+    // A kind that nobody has asked for may be missing.
+    let level = status.look().named(c"PreventUserIdleDisplaySleep").and_then(|level| level.number());
+    Reading::Known(level.unwrap_or(0) != 0)
 }
 
 /// What `NSProcessInfo` says of low power and of heat.

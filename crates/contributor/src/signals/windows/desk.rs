@@ -364,9 +364,18 @@ mod tests {
     use std::sync::mpsc;
     use std::time::{Duration, Instant};
 
-    use windows_sys::Win32::UI::WindowsAndMessaging::{FindWindowW, SendMessageW};
+    use windows_sys::Win32::UI::WindowsAndMessaging::{EnumThreadWindows, SendMessageW};
 
     use super::*;
+
+    /// Notes the first top-level window.
+    #[expect(unsafe_code, reason = "the system calls it")]
+    unsafe extern "system" fn keep(window: HWND, place: LPARAM) -> i32 {
+        let place = std::ptr::with_exposed_provenance_mut::<HWND>(place.cast_unsigned());
+        // SAFETY: the test gave the address of a local that outlives the call.
+        unsafe { *place = window };
+        0
+    }
 
     #[test]
     #[expect(unsafe_code, reason = "the test sends what the system would")]
@@ -382,8 +391,12 @@ mod tests {
                 "first the present state: {change:?}"
             );
         }
-        // SAFETY: the class' name ends with NUL.
-        let window = unsafe { FindWindowW(CLASS, std::ptr::null()) };
+        let mut window: HWND = std::ptr::null_mut();
+        let thread_id = watch.ending.thread_id.load(Ordering::SeqCst);
+        // SAFETY: the callback gets the address of the local, which outlives the call.
+        unsafe {
+            EnumThreadWindows(thread_id, Some(keep), (&raw mut window).expose_provenance().cast_signed())
+        };
         assert!(!window.is_null(), "it is a top-level window, or the system would not announce sleep to it");
         let says = |message, what: u32, detail| {
             // SAFETY: the window is there until the thread is stopped below; none of these messages carries a pointer.

@@ -10,7 +10,7 @@ use windows_sys::Win32::UI::Input::KeyboardAndMouse::{GetLastInputInfo, LASTINPU
 use windows_sys::Win32::UI::Input::XboxController::XINPUT_STATE;
 use windows_sys::core::{s, w};
 
-use super::library::Library;
+use super::library::call;
 use super::reading::{self, Pad};
 use crate::signals::beat::{Beat, Intervals};
 use crate::signals::presence::Presence;
@@ -92,17 +92,14 @@ struct Pads {
     touched_at: Option<Instant>,
     presence: Presence,
     none_told: bool,
-    /// What is called lies in here.
-    _library: Library,
 }
 
 impl Pads {
     /// `None` on a Windows without XInput.
     #[expect(unsafe_code, reason = "a call is looked for by its name")]
     fn open() -> Option<Self> {
-        let library = Library::open(w!("xinput1_4.dll"))?;
-        let call = library.call(s!("XInputGetState"))?;
-        // SAFETY: this is the call's type in its header; the library stays loaded as long as the pointer is kept.
+        let call = call(w!("xinput1_4.dll"), s!("XInputGetState"))?;
+        // SAFETY: this is the call's type in its header, and the library stays loaded.
         let get_state =
             unsafe { std::mem::transmute::<unsafe extern "system" fn() -> isize, GetState>(call) };
         Some(Self {
@@ -112,7 +109,6 @@ impl Pads {
             touched_at: None,
             presence: Presence::default(),
             none_told: false,
-            _library: library,
         })
     }
 

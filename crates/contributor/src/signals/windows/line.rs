@@ -23,7 +23,7 @@ use windows_sys::Win32::NetworkManagement::Ndis::IfOperStatusUp;
 use windows_sys::Win32::Networking::WinSock::{AF_UNSPEC, NL_NETWORK_CONNECTIVITY_HINT};
 use windows_sys::core::{s, w};
 
-use super::library::Library;
+use super::library::call;
 use super::reading::{self, Adapter};
 use crate::signals::beat::end;
 use crate::signals::{Change, Outlet, Reading, Unknown};
@@ -110,22 +110,20 @@ type NotifyHintChange = unsafe extern "system" fn(
 struct Hints {
     get: GetHint,
     notify: NotifyHintChange,
-    /// What is called lies in here.
-    _library: Library,
 }
 
 impl Hints {
     #[expect(unsafe_code, reason = "calls are looked for by their names")]
     fn open() -> Option<Self> {
         type Call = unsafe extern "system" fn() -> isize;
-        let library = Library::open(w!("iphlpapi.dll"))?;
-        let get = library.call(s!("GetNetworkConnectivityHint"))?;
-        let notify = library.call(s!("NotifyNetworkConnectivityHintChange"))?;
-        // SAFETY: these are the calls' types in their header; the library stays loaded as long as the pointers are kept.
+        let library = w!("iphlpapi.dll");
+        let get = call(library, s!("GetNetworkConnectivityHint"))?;
+        let notify = call(library, s!("NotifyNetworkConnectivityHintChange"))?;
+        // SAFETY: these are the calls' types in their header, and the library stays loaded.
         let (get, notify) = unsafe {
             (std::mem::transmute::<Call, GetHint>(get), std::mem::transmute::<Call, NotifyHintChange>(notify))
         };
-        Some(Self { get, notify, _library: library })
+        Some(Self { get, notify })
     }
 
     #[expect(unsafe_code, reason = "std does not tell what a line costs")]
