@@ -3,7 +3,6 @@
 //! Nothing is decided here. Objects of Core Foundation that are ours are [`Owned`]; all that borrows from them is looked
 //! into with its type checked first.
 
-#![expect(non_upper_case_globals, reason = "the names are those of the headers")]
 #![expect(unsafe_code, reason = "the system's calls")]
 
 use std::ffi::{CStr, c_char, c_void};
