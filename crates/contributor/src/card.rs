@@ -1,8 +1,9 @@
 //! What graphics cards say of themselves: temperature, power, memory, use by others, and what slows them down.
 //!
-//! NVIDIA's cards are read through NVML, AMD's on Linux through the kernel's files; on Windows the system itself counts
-//! the use of every card. Every other card, and every sensor that is missing, is an unknown with its reason. The sensors' thread (`signals`) and the measurement (`benchmark`) share
-//! this module. It only reads: no clock, limit or fan is ever set, and a sleeping card is not woken.
+//! NVIDIA's cards are read through NVML, AMD's on Linux through the kernel's files; on Windows the system itself
+//! counts the use of every card. Every other card, and every sensor that is missing, is an unknown with its reason.
+//! The sensors' thread (`signals`) and the measurement (`benchmark`) share this module. It only reads: no clock,
+//! limit or fan is ever set, and a sleeping card is not woken.
 
 mod amdgpu;
 #[cfg(any(windows, test))]

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Use of the busiest engine by processes that are not ours, in percent.
 ///
-/// Each sample is one process on one engine of one card, named like `pid_4_luid_0x00000000_0x0000C853_phys_0_eng_3_engtype_3D`.
-/// Which card has which number (LUID) only its driver's own interface tells, so the busiest of all cards counts, and no
-/// limit is passed unseen.
+/// Each sample is one process on one engine of one card, named like
+/// `pid_4_luid_0x00000000_0x0000C853_phys_0_eng_3_engtype_3D`. Which card has which number (LUID) only its
+/// driver's own interface tells, so the busiest of all cards counts, and no limit is passed unseen.
 pub(super) fn others_percent<'a>(
     samples: impl IntoIterator<Item = (&'a str, f64)>,
     own: &BTreeSet<u32>,

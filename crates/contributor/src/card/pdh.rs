@@ -1,5 +1,5 @@
-//! Use of the card by others on Windows, by the system's own counters of every graphics engine (WDDM 2.0 and newer), for
-//! cards whose driver does not tell it. They name processes by number only.
+//! Use of the card by others on Windows, by the system's own counters of every graphics engine (WDDM 2.0 and
+//! newer), for cards whose driver does not tell it. They name processes by number only.
 
 use std::collections::BTreeSet;
 

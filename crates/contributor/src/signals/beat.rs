@@ -1,7 +1,9 @@
-//! A thread that reads at intervals what its system does not push: often while the card works, seldom otherwise.
+//! A thread that reads at intervals what its system does not push: often while the card works, seldom
+//! otherwise.
 //!
-//! Whoever looks (`Source::look`) says with it that the card works, and the thread reads at once; without a look for
-//! [`WORKS_FOR`] it falls back to the long interval. What is read and what is told of it is the reader's.
+//! Whoever looks (`Source::look`) says with it that the card works, and the thread reads at once; without a
+//! look for [`WORKS_FOR`] it falls back to the long interval. What is read and what is told of it is the
+//! reader's.
 
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -27,8 +29,8 @@ pub(super) struct Beat {
 }
 
 impl Beat {
-    /// Starts a thread that makes its reader by `open` and then calls it at the intervals, with whether the card works.
-    /// `None` when the system refuses a thread: the caller says then that nothing is known.
+    /// Starts a thread that makes its reader by `open` and then calls it at the intervals, with whether the
+    /// card works. `None` when the system refuses a thread: the caller says then that nothing is known.
     pub(super) fn start<R: FnMut(bool) + 'static>(
         name: &str,
         intervals: Intervals,
@@ -78,7 +80,8 @@ fn works(looked_at: Option<Instant>, now: Instant) -> bool {
     looked_at.is_some_and(|at| now.saturating_duration_since(at) < WORKS_FOR)
 }
 
-/// Waits for a thread that has been told to end. One that hangs in its system is left behind: it ends with the process.
+/// Waits for a thread that has been told to end. One that hangs in its system is left behind: it ends with
+/// the process.
 pub(super) fn end(thread: JoinHandle<()>) {
     let deadline = Instant::now() + super::STOP_WITHIN;
     while !thread.is_finished() {

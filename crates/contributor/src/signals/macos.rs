@@ -1,10 +1,11 @@
 //! The sensors of macOS, put together from their parts.
 //!
-//! What macOS pushes comes from `desk` (power, sleep) and `line` (metered, VPN). What it does not push without the owner's
-//! leave to watch her is asked for: input and session by `input`, the screen and power saving by `screen`, both often only
-//! while the card works; microphone and camera with each look. `reading` says what the figures mean, `frameworks` holds
-//! the calls. Nothing here needs a permission, and names of windows, programs, networks or persons are neither read nor
-//! told. This code is type-checked from other systems; it has not run on a Mac yet.
+//! What macOS pushes comes from `desk` (power, sleep) and `line` (metered, VPN). What it does not push
+//! without the owner's leave to watch her is asked for: input and session by `input`, the screen and power
+//! saving by `screen`, both often only while the card works; microphone and camera with each look. `reading`
+//! says what the figures mean, `frameworks` holds the calls. Nothing here needs a permission, and names of
+//! windows, programs, networks or persons are neither read nor told. This code is type-checked from other
+//! systems; it has not run on a Mac yet.
 
 use std::path::PathBuf;
 

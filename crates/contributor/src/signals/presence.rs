@@ -1,4 +1,5 @@
-//! Whether somebody is there, of how long ago the last input was; for systems that tell only that and push nothing.
+//! Whether somebody is there, of how long ago the last input was; for systems that tell only that and push
+//! nothing.
 
 use std::time::Duration;
 
@@ -6,7 +7,8 @@ use protocol::units::UnixMillis;
 
 use super::Input;
 
-/// Without input for this long nobody counts as present at this moment; how long is long enough is the policy's.
+/// Without input for this long nobody counts as present at this moment; how long is long enough is the
+/// policy's.
 const QUIET: Duration = Duration::from_millis(1000);
 /// Two readings of the same moment differ by as much as the system's ticks and clocks do.
 const SAME_WITHIN_MILLIS: u64 = 500;
@@ -18,7 +20,8 @@ pub(super) struct Presence {
 }
 
 impl Presence {
-    /// What is to be told at `now` when the last input was `idle` ago: nothing while it is what was told last.
+    /// What is to be told at `now` when the last input was `idle` ago: nothing while it is what was told
+    /// last.
     pub(super) fn note(&mut self, idle: Duration, now: UnixMillis) -> Option<Input> {
         let input = if idle < QUIET {
             Input::Active

@@ -1,9 +1,10 @@
 //! The sensors of Windows, put together from their parts.
 //!
-//! What Windows pushes comes from two threads that sleep until it does: `desk` (power, session, sleep, shut-down) and
-//! `line` (metered, VPN). What it does not push is asked for: input and gamepads by `input`, the screen by `screen`, both
-//! often only while the card works; microphone and camera with each look. `reading` says what the figures mean. Names of
-//! windows, programs, networks or persons are neither kept nor told.
+//! What Windows pushes comes from two threads that sleep until it does: `desk` (power, session, sleep,
+//! shut-down) and `line` (metered, VPN). What it does not push is asked for: input and gamepads by `input`,
+//! the screen by `screen`, both often only while the card works; microphone and camera with each look.
+//! `reading` says what the figures mean. Names of windows, programs, networks or persons are neither kept nor
+//! told.
 
 use std::path::PathBuf;
 
@@ -23,6 +24,7 @@ mod library;
 mod line;
 mod reading;
 mod screen;
+mod state;
 
 /// The sensors.
 pub struct WindowsSource {

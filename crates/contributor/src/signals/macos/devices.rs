@@ -1,5 +1,5 @@
-//! Whether a program uses the microphone or a camera. The system tells that a device runs, not for whom; nothing more is
-//! asked, so no leave is needed.
+//! Whether a program uses the microphone or a camera. The system tells that a device runs, not for whom;
+//! nothing more is asked, so no leave is needed.
 
 use std::ffi::c_void;
 
@@ -24,8 +24,8 @@ fn address(selector: u32) -> PropertyAddress {
     PropertyAddress { selector, scope: u32::from_be_bytes(*b"glob"), element: 0 }
 }
 
-/// Whether a program uses the microphone that programs get when they ask for none in particular. A headset is one device:
-/// music in it counts too.
+/// Whether a program uses the microphone that programs get when they ask for none in particular. A headset is
+/// one device: music in it counts too.
 pub(super) fn microphone() -> Reading<bool> {
     match audio(SYSTEM, DEFAULT_INPUT) {
         // kAudioObjectUnknown: this computer has none.
@@ -42,7 +42,8 @@ pub(super) fn microphone() -> Reading<bool> {
 fn audio(object: u32, selector: u32) -> Option<u32> {
     let (mut value, mut size) = (0_u32, size_of::<u32>() as u32);
     let address = address(selector);
-    // SAFETY: the address is a local, no qualifier is given, and the call writes no more than the size of the local.
+    // SAFETY: the address is a local, no qualifier is given, and the call writes no more than the size of the
+    // local.
     let code = unsafe {
         AudioObjectGetPropertyData(
             object,
@@ -93,8 +94,8 @@ fn camera_list_bytes() -> Option<u32> {
 fn camera_property(object: u32, selector: u32, size: u32, data: *mut c_void) -> Option<u32> {
     let mut used = 0;
     let address = address(selector);
-    // SAFETY: the address is a local, no qualifier is given, and the call writes no more than `size` bytes to `data`,
-    // which both callers have room for.
+    // SAFETY: the address is a local, no qualifier is given, and the call writes no more than `size` bytes to
+    // `data`, which both callers have room for.
     let code = unsafe {
         CMIOObjectGetPropertyData(object, &raw const address, 0, std::ptr::null(), size, &raw mut used, data)
     };

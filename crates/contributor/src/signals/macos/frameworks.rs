@@ -1,7 +1,8 @@
-//! The calls of macOS that the sensors need, by hand: a few from many frameworks, each under the header that declares it.
+//! The calls of macOS that the sensors need, by hand: a few from many frameworks, each under the header that
+//! declares it.
 //!
-//! Nothing is decided here. Objects of Core Foundation that are ours are [`Owned`]; all that borrows from them is looked
-//! into with its type checked first.
+//! Nothing is decided here. Objects of Core Foundation that are ours are [`Owned`]; all that borrows from
+//! them is looked into with its type checked first.
 
 #![expect(unsafe_code, reason = "the system's calls")]
 

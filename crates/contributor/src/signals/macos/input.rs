@@ -1,5 +1,5 @@
-//! Mouse and keyboard, and the session, asked for: macOS pushes input only to programs that the owner has allowed to
-//! watch her, and Hearth never asks for that. The event source tells only when, to everybody.
+//! Mouse and keyboard, and the session, asked for: macOS pushes input only to programs that the owner has
+//! allowed to watch her, and Hearth never asks for that. The event source tells only when, to everybody.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Whether the line to the internet costs money or goes through a VPN, pushed by the system's path monitor on a queue of
-//! its own. Nothing is sent, and no name or address is read.
+//! Whether the line to the internet costs money or goes through a VPN, pushed by the system's path monitor on
+//! a queue of its own. Nothing is sent, and no name or address is read.
 
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -87,11 +87,12 @@ pub(super) fn watch(outlet: Outlet) -> Option<Watch> {
         reserved: 0,
         invoke: on_path,
         descriptor: &raw const DESCRIPTOR,
-        // The block keeps this share for ever: the monitor may call once more after it was cancelled. What is left behind
-        // is empty then.
+        // The block keeps this share for ever: the monitor may call once more after it was cancelled. What is
+        // left behind is empty then.
         line: Arc::into_raw(Arc::clone(&line)),
     };
-    // SAFETY: both objects are alive; the monitor copies the block, whose layout is Block.h's, before the call returns.
+    // SAFETY: both objects are alive; the monitor copies the block, whose layout is Block.h's, before the
+    // call returns.
     unsafe {
         nw_path_monitor_set_queue(monitor, queue);
         nw_path_monitor_set_update_handler(monitor, (&raw const block).cast());
@@ -105,7 +106,8 @@ impl Watch {
     #[expect(unsafe_code, reason = "std tells nothing of the line")]
     pub(super) fn stop(self) {
         *self.line.state.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        // SAFETY: both objects are ours and are not used after this; the system keeps them as long as it needs them.
+        // SAFETY: both objects are ours and are not used after this; the system keeps them as long as it
+        // needs them.
         unsafe {
             nw_path_monitor_cancel(self.monitor);
             nw_release(self.monitor);
@@ -116,7 +118,8 @@ impl Watch {
 
 #[expect(unsafe_code, reason = "the system calls it")]
 unsafe extern "C" fn on_path(block: *const Block, path: *mut c_void) {
-    // SAFETY: the system calls with a copy of the block that it was given, and the share in it is never given back.
+    // SAFETY: the system calls with a copy of the block that it was given, and the share in it is never given
+    // back.
     let line = unsafe { &*(*block).line };
     // SAFETY: the path is alive during the call.
     let way = unsafe {

@@ -26,8 +26,8 @@ pub(in crate::signals) enum Supply {
     Other,
 }
 
-/// Where the electricity comes from. `charge` is that of the battery within: its present and its full capacity, in the
-/// same unit.
+/// Where the electricity comes from. `charge` is that of the battery within: its present and its full
+/// capacity, in the same unit.
 pub(in crate::signals) fn power(supply: Supply, charge: Option<(i64, i64)>) -> Reading<Power> {
     let percent = charge
         .filter(|(present, full)| *full > 0 && (0..=*full).contains(present))
@@ -39,8 +39,9 @@ pub(in crate::signals) fn power(supply: Supply, charge: Option<(i64, i64)>) -> R
     }
 }
 
-/// Whether the system saves power, of `NSProcessInfo`: the owner has turned low power on, or the system is so hot that it
-/// asks programs to do less (`NSProcessInfoThermalStateSerious`, 2, and worse). `low_power` is untold before macOS 12.
+/// Whether the system saves power, of `NSProcessInfo`: the owner has turned low power on, or the system is so
+/// hot that it asks programs to do less (`NSProcessInfoThermalStateSerious`, 2, and worse). `low_power` is
+/// untold before macOS 12.
 pub(in crate::signals) fn power_saver(low_power: Option<bool>, thermal_state: isize) -> Reading<bool> {
     const SERIOUS: isize = 2;
     match low_power {
@@ -50,8 +51,9 @@ pub(in crate::signals) fn power_saver(low_power: Option<bool>, thermal_state: is
     }
 }
 
-/// The session, of `CGSessionCopyCurrentDictionary`: the system writes down that the screen is locked only while it is.
-/// Who shares the screen from afar sits at the console like the owner, and his input counts as hers: no call tells it.
+/// The session, of `CGSessionCopyCurrentDictionary`: the system writes down that the screen is locked only
+/// while it is. Who shares the screen from afar sits at the console like the owner, and his input counts as
+/// hers: no call tells it.
 pub(in crate::signals) fn session(locked: Option<bool>, on_console: Option<bool>) -> Reading<Session> {
     match on_console {
         Some(on_screen) => {
@@ -64,8 +66,8 @@ pub(in crate::signals) fn session(locked: Option<bool>, on_console: Option<bool>
 /// A place on the screens, in points: left, top, width, height.
 pub(in crate::signals) type Place = [f64; 4];
 
-/// Whether a program's window (layer 0) is exactly as large as a display. Where a screen has a notch, windows that stay
-/// below it are not told from those that are only as large as possible, and do not count.
+/// Whether a program's window (layer 0) is exactly as large as a display. Where a screen has a notch, windows
+/// that stay below it are not told from those that are only as large as possible, and do not count.
 pub(in crate::signals) fn fullscreen(windows: &[(i64, Place)], displays: &[Place]) -> bool {
     let covers = |window: &Place, display: &Place| {
         window.iter().zip(display).all(|(side, other)| (side - other).abs() < 1.0)

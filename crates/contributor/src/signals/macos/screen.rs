@@ -1,6 +1,7 @@
-//! Whether a program fills the screen or keeps it on, and whether the system saves power: asked for, on a thread of its
-//! own, so that a window server that hangs does not delay the notice of input. Of windows only place and layer are looked
-//! at; titles would need the owner's leave to record the screen, which Hearth never asks for.
+//! Whether a program fills the screen or keeps it on, and whether the system saves power: asked for, on a
+//! thread of its own, so that a window server that hangs does not delay the notice of input. Of windows only
+//! place and layer are looked at; titles would need the owner's leave to record the screen, which Hearth
+//! never asks for.
 
 use std::ffi::{CStr, c_void};
 use std::time::Duration;
@@ -14,7 +15,8 @@ use super::reading::{self, Place};
 use crate::signals::beat::{Beat, Intervals};
 use crate::signals::{Change, Outlet, Reading, Unknown};
 
-/// It is asked while the card rests too: that a film has ended must be noticed before the card can work again.
+/// It is asked while the card rests too: that a film has ended must be noticed before the card can work
+/// again.
 const INTERVALS: Intervals = Intervals { working: Duration::from_secs(2), resting: Duration::from_secs(5) };
 
 /// kCGWindowListOptionOnScreenOnly and kCGWindowListExcludeDesktopElements.
@@ -46,7 +48,8 @@ pub(super) fn watch(outlet: Outlet) -> Option<Beat> {
 #[expect(unsafe_code, reason = "std does not tell of the screen")]
 fn fullscreen() -> Reading<bool> {
     let (mut displays, mut count) = ([0; DISPLAYS], 0);
-    // SAFETY: the call writes no more displays than it is told, and their number to the local whose address it gets.
+    // SAFETY: the call writes no more displays than it is told, and their number to the local whose address
+    // it gets.
     let code = unsafe { CGGetActiveDisplayList(DISPLAYS as u32, displays.as_mut_ptr(), &raw mut count) };
     if code != 0 {
         return Reading::Unknown(Unknown::Failed);
@@ -96,8 +99,8 @@ fn power_saver() -> Reading<bool> {
     type Ask<T> = unsafe extern "C" fn(*mut c_void, *const c_void) -> T;
     type AskWhether = unsafe extern "C" fn(*mut c_void, *const c_void, *const c_void) -> u8;
     let call = objc_msgSend as unsafe extern "C" fn();
-    // SAFETY: a message is sent by calling this as a function of the message's own type, which are those of NSObject.h
-    // and NSProcessInfo.h: BOOL has eight bits and NSInteger is as wide as a pointer.
+    // SAFETY: a message is sent by calling this as a function of the message's own type, which are those of
+    // NSObject.h and NSProcessInfo.h: BOOL has eight bits and NSInteger is as wide as a pointer.
     let (object, truth, whether, whole) = unsafe {
         (
             std::mem::transmute::<unsafe extern "C" fn(), Ask<*mut c_void>>(call),
@@ -113,7 +116,8 @@ fn power_saver() -> Reading<bool> {
     if class.is_null() {
         return Reading::Unknown(Unknown::Failed);
     }
-    // SAFETY: the class answers this message with the one object of its kind, which lives as long as the program.
+    // SAFETY: the class answers this message with the one object of its kind, which lives as long as the
+    // program.
     let info = unsafe { object(class, selector(c"processInfo")) };
     if info.is_null() {
         return Reading::Unknown(Unknown::Failed);

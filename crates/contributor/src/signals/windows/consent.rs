@@ -1,8 +1,9 @@
-//! Whether a program uses a microphone or a camera, of the account that Windows keeps for its own privacy page.
+//! Whether a program uses a microphone or a camera, of the account that Windows keeps for its own privacy
+//! page.
 //!
-//! The account has one key for each program, named after it. Names are read only as the way to the next key and are
-//! forgotten at once; what leaves this file is one `bool` for each device. A driver or service that records below
-//! Windows' own audio is not in the account.
+//! The account has one key for each program, named after it. Names are read only as the way to the next key
+//! and are forgotten at once; what leaves this file is one `bool` for each device. A driver or service that
+//! records below Windows' own audio is not in the account.
 
 use std::io;
 
@@ -93,7 +94,8 @@ impl Key {
     fn child(&self, index: u32) -> io::Result<Option<[u16; NAME_LENGTH]>> {
         let mut name = [0; NAME_LENGTH];
         let mut length = NAME_LENGTH as u32;
-        // SAFETY: the key is open, and the call writes no more characters than the length says, a NUL among them.
+        // SAFETY: the key is open, and the call writes no more characters than the length says, a NUL among
+        // them.
         let code = unsafe {
             RegEnumKeyExW(
                 self.handle,
@@ -118,7 +120,8 @@ impl Key {
     fn number(&self, name: PCWSTR) -> io::Result<Option<u64>> {
         let mut bytes = [0; size_of::<u64>()];
         let (mut kind, mut length) = (0, bytes.len() as u32);
-        // SAFETY: the key is open, the name ends with NUL, and the call writes no more bytes than the length says.
+        // SAFETY: the key is open, the name ends with NUL, and the call writes no more bytes than the length
+        // says.
         let code = unsafe {
             RegQueryValueExW(
                 self.handle,
@@ -161,7 +164,8 @@ mod tests {
     #[expect(unsafe_code, reason = "std does not write the registry")]
     fn stopped_at(program: PCWSTR, time: u64) {
         let mut key = std::ptr::null_mut();
-        // SAFETY: the name ends with NUL, the call writes only to the local, and the value is eight bytes long.
+        // SAFETY: the name ends with NUL, the call writes only to the local, and the value is eight bytes
+        // long.
         unsafe {
             RegCreateKeyExW(
                 HKEY_CURRENT_USER,

@@ -1,8 +1,8 @@
 //! What Windows tells its windows: power, battery saver, session, sleep and shut-down.
 //!
-//! One thread owns one window that is never shown, and sleeps until a message comes. It is an ordinary top-level window:
-//! a message-only window is left out when the system announces sleep or its end. The window's state is the thread's, so
-//! that no pointer to it travels through the system.
+//! One thread owns one window that is never shown, and sleeps until a message comes. It is an ordinary
+//! top-level window: a message-only window is left out when the system announces sleep or its end. The
+//! window's state is the thread's, so that no pointer to it travels through the system.
 
 use std::cell::RefCell;
 use std::io;
@@ -13,13 +13,11 @@ use std::thread::JoinHandle;
 use windows_sys::Win32::Foundation::{HWND, LPARAM, LRESULT, WPARAM};
 use windows_sys::Win32::System::LibraryLoader::GetModuleHandleW;
 use windows_sys::Win32::System::Power::{
-    GetSystemPowerStatus, HPOWERNOTIFY, RegisterPowerSettingNotification, RegisterSuspendResumeNotification,
-    SYSTEM_POWER_STATUS, UnregisterPowerSettingNotification, UnregisterSuspendResumeNotification,
+    HPOWERNOTIFY, RegisterPowerSettingNotification, RegisterSuspendResumeNotification,
+    UnregisterPowerSettingNotification, UnregisterSuspendResumeNotification,
 };
 use windows_sys::Win32::System::RemoteDesktop::{
-    NOTIFY_FOR_THIS_SESSION, WTS_CURRENT_SERVER_HANDLE, WTS_CURRENT_SESSION, WTSFreeMemory, WTSINFOEXW,
-    WTSQuerySessionInformationW, WTSRegisterSessionNotification, WTSSessionInfoEx,
-    WTSUnRegisterSessionNotification,
+    NOTIFY_FOR_THIS_SESSION, WTSRegisterSessionNotification, WTSUnRegisterSessionNotification,
 };
 use windows_sys::Win32::System::SystemServices::{GUID_ACDC_POWER_SOURCE, GUID_POWER_SAVING_STATUS};
 use windows_sys::Win32::System::Threading::GetCurrentThreadId;
@@ -33,7 +31,7 @@ use windows_sys::Win32::UI::WindowsAndMessaging::{
 };
 use windows_sys::core::{PCWSTR, w};
 
-use super::reading;
+use super::state;
 use crate::signals::beat::end;
 use crate::signals::{Change, Outlet, Power, Reading, Session, Unknown};
 
@@ -146,8 +144,8 @@ fn run(ending: &Ending, outlet: Outlet) -> Result<(), DeskError> {
 /// Does something with the state of this thread's window.
 fn with_desk(f: impl FnOnce(&mut Desk)) {
     DESK.with(|desk| {
-        // Windows calls a window anew while it is within a call of the system's: ours ask for no messages, so the state is
-        // free. Were it not, the next message would tell.
+        // Windows calls a window anew while it is within a call of the system's: ours ask for no messages, so
+        // the state is free. Were it not, the next message would tell.
         if let Ok(mut desk) = desk.try_borrow_mut()
             && let Some(desk) = desk.as_mut()
         {
@@ -176,8 +174,8 @@ impl Window {
             lpszClassName: CLASS,
             ..Default::default()
         };
-        // SAFETY: the structure and the name in it outlive the call. A class that is there already is ours, of a source
-        // before this one, and the same.
+        // SAFETY: the structure and the name in it outlive the call. A class that is there already is ours,
+        // of a source before this one, and the same.
         unsafe { RegisterClassExW(&raw const class) };
         // SAFETY: both names end with NUL; no parent and no menu are given.
         let handle = unsafe {
@@ -199,12 +197,14 @@ impl Window {
         if handle.is_null() {
             return Err(failed("open a window for the sensors"));
         }
-        // What cannot be registered is told less promptly: the power's state comes with another message as well.
+        // What cannot be registered is told less promptly: the power's state comes with another message as
+        // well.
         // SAFETY: the window is this thread's, and the numbers of the settings outlive the calls.
         let settings = [GUID_ACDC_POWER_SOURCE, GUID_POWER_SAVING_STATUS].map(|setting| unsafe {
             RegisterPowerSettingNotification(handle, &raw const setting, DEVICE_NOTIFY_WINDOW_HANDLE)
         });
-        // SAFETY: the window is this thread's. Where the system sleeps connected, only the registered are told.
+        // SAFETY: the window is this thread's. Where the system sleeps connected, only the registered are
+        // told.
         let suspend = unsafe { RegisterSuspendResumeNotification(handle, DEVICE_NOTIFY_WINDOW_HANDLE) };
         // SAFETY: the window is this thread's.
         if unsafe { WTSRegisterSessionNotification(handle, NOTIFY_FOR_THIS_SESSION) } == 0 {
@@ -227,7 +227,8 @@ impl Drop for Window {
             // SAFETY: the registration was made with the window and is ended once.
             unsafe { UnregisterSuspendResumeNotification(self.suspend) };
         }
-        // SAFETY: the window is this thread's and still there; its class goes once no other source has a window of it.
+        // SAFETY: the window is this thread's and still there; its class goes once no other source has a
+        // window of it.
         unsafe {
             WTSUnRegisterSessionNotification(self.handle);
             DestroyWindow(self.handle);
@@ -294,7 +295,7 @@ impl Desk {
     }
 
     fn tell_power(&mut self) {
-        let (power, saver) = power();
+        let (power, saver) = state::power();
         if self.power.replace(power) != Some(power) {
             (self.outlet)(Change::Power(power));
         }
@@ -305,7 +306,7 @@ impl Desk {
 
     fn tell_session(&mut self, locked: Option<bool>) {
         self.locked = locked.or(self.locked);
-        let session = session(self.locked);
+        let session = state::session(self.locked);
         if self.session.replace(session) != Some(session) {
             (self.outlet)(Change::Session(session));
         }
@@ -316,47 +317,6 @@ impl Desk {
             (self.outlet)(Change::FallingAsleep(falling_asleep));
         }
     }
-}
-
-#[expect(unsafe_code, reason = "std does not tell of power")]
-fn power() -> (Reading<Power>, Reading<bool>) {
-    let mut status = SYSTEM_POWER_STATUS::default();
-    // SAFETY: the call writes only to the local whose address it gets.
-    if unsafe { GetSystemPowerStatus(&raw mut status) } == 0 {
-        return (Reading::Unknown(Unknown::Failed), Reading::Unknown(Unknown::Failed));
-    }
-    let power = reading::power(status.ACLineStatus, status.BatteryFlag, status.BatteryLifePercent);
-    (power, reading::power_saver(status.SystemStatusFlag))
-}
-
-#[expect(unsafe_code, reason = "std does not tell of sessions")]
-fn session(locked: Option<bool>) -> Reading<Session> {
-    let (mut buffer, mut bytes) = (std::ptr::null_mut(), 0);
-    // SAFETY: the call writes only to the locals whose addresses it gets.
-    let answer = unsafe {
-        WTSQuerySessionInformationW(
-            WTS_CURRENT_SERVER_HANDLE,
-            WTS_CURRENT_SESSION,
-            WTSSessionInfoEx,
-            &raw mut buffer,
-            &raw mut bytes,
-        )
-    };
-    if answer == 0 || buffer.is_null() {
-        return Reading::Unknown(Unknown::Failed);
-    }
-    let info = (bytes as usize >= size_of::<WTSINFOEXW>())
-        // SAFETY: the buffer is at least as long as the structure that this question is answered with.
-        .then(|| unsafe { buffer.cast::<WTSINFOEXW>().read_unaligned() })
-        .filter(|info| info.Level == 1);
-    // SAFETY: the buffer comes from the call above and is not used after this.
-    unsafe { WTSFreeMemory(buffer.cast()) };
-    let Some(info) = info else { return Reading::Unknown(Unknown::Failed) };
-    // SAFETY: level 1 is the only one and says that this is what the union holds.
-    let level = unsafe { info.Data.WTSInfoExLevel1 };
-    // SAFETY: the call takes no pointers.
-    let remote = unsafe { GetSystemMetrics(SM_REMOTESESSION) } != 0;
-    reading::session(level.SessionState, level.SessionFlags, remote, locked)
 }
 
 #[cfg(test)]
@@ -399,7 +359,8 @@ mod tests {
         };
         assert!(!window.is_null(), "it is a top-level window, or the system would not announce sleep to it");
         let says = |message, what: u32, detail| {
-            // SAFETY: the window is there until the thread is stopped below; none of these messages carries a pointer.
+            // SAFETY: the window is there until the thread is stopped below; none of these messages carries a
+            // pointer.
             unsafe { SendMessageW(window, message, what as WPARAM, detail) }
         };
         says(WM_POWERBROADCAST, PBT_APMSUSPEND, 0);

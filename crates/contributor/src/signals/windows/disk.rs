@@ -1,7 +1,7 @@
 //! Free space where Hearth keeps its data, asked of Windows for the folder itself.
 //!
-//! The portable reading compares names: there disks are called `C:\` and canonical folders `\\?\C:\…`, which never match,
-//! and a folder may be another disk's as well.
+//! The portable reading compares names: there disks are called `C:\` and canonical folders `\\?\C:\…`, which
+//! never match, and a folder may be another disk's as well.
 
 use std::io;
 use std::iter::once;

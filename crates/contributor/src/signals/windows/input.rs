@@ -1,5 +1,5 @@
-//! Mouse, keyboard and gamepads, asked for: Windows pushes input only to the program in front, and a hook or raw input
-//! would hand us what is typed, which is nobody's business. `GetLastInputInfo` tells only when.
+//! Mouse, keyboard and gamepads, asked for: Windows pushes input only to the program in front, and a hook or
+//! raw input would hand us what is typed, which is nobody's business. `GetLastInputInfo` tells only when.
 
 use std::time::{Duration, Instant};
 
@@ -112,8 +112,8 @@ impl Pads {
         })
     }
 
-    /// What has changed since the last reading. Pads that are plugged in are asked always, or one that was in use when
-    /// work stopped would seem to stay so; new ones are looked for only while the card works.
+    /// What has changed since the last reading. Pads that are plugged in are asked always, or one that was in
+    /// use when work stopped would seem to stay so; new ones are looked for only while the card works.
     fn read(&mut self, works: bool, now: Instant, clock: &Clock) -> Option<Reading<Input>> {
         let due = |at: Instant| now.saturating_duration_since(at) >= SEARCH_EVERY;
         let search = self.searched_at.is_none_or(|at| works && due(at));

@@ -1,7 +1,8 @@
 //! Whether the line to the internet is metered or goes through a VPN.
 //!
-//! A thread sleeps until Windows says that an interface or what the line costs has changed, and reads both anew. Nothing
-//! is sent: the way to the internet is looked up in the routing table. Names and addresses of adapters are not read.
+//! A thread sleeps until Windows says that an interface or what the line costs has changed, and reads both
+//! anew. Nothing is sent: the way to the internet is looked up in the routing table. Names and addresses of
+//! adapters are not read.
 
 use std::ffi::c_void;
 use std::io;
@@ -154,7 +155,8 @@ impl Registered {
         let context = (&raw const *news).cast();
         let mut handles = Vec::new();
         let mut handle = std::ptr::null_mut();
-        // SAFETY: the context lives in its box until the registration is cancelled, and is what the callback expects.
+        // SAFETY: the context lives in its box until the registration is cancelled, and is what the callback
+        // expects.
         let code = unsafe {
             NotifyIpInterfaceChange(AF_UNSPEC, Some(on_interface), context, false, &raw mut handle)
         };
@@ -238,14 +240,16 @@ fn adapters() -> io::Result<Vec<Adapter>> {
     for _ in 0..4 {
         let mut list = vec![0_u64; (bytes as usize).div_ceil(size_of::<u64>())];
         let first = list.as_mut_ptr().cast::<IP_ADAPTER_ADDRESSES_LH>();
-        // SAFETY: the call writes no more bytes than the length says; a list of `u64` is aligned for its structures.
+        // SAFETY: the call writes no more bytes than the length says; a list of `u64` is aligned for its
+        // structures.
         let code =
             unsafe { GetAdaptersAddresses(AF_UNSPEC.into(), flags, std::ptr::null(), first, &raw mut bytes) };
         match code {
             ERROR_SUCCESS => {
                 let mut found = Vec::new();
                 let mut next = first.cast_const();
-                // SAFETY: the system has linked the structures within the list, which lives until the loop is done.
+                // SAFETY: the system has linked the structures within the list, which lives until the loop is
+                // done.
                 while let Some(adapter) = unsafe { next.as_ref() } {
                     // SAFETY: the system fills in this side of the union.
                     let index = unsafe { adapter.Anonymous1.Anonymous.IfIndex };

@@ -1,7 +1,7 @@
 //! What the figures of Windows mean: pure functions, compiled for tests on every system.
 //!
-//! The numbers are those of Microsoft's headers, repeated here because the bindings exist on Windows only; a test
-//! there compares them.
+//! The numbers are those of Microsoft's headers, repeated here because the bindings exist on Windows only; a
+//! test there compares them.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::signals::{Power, Reading, Session, Unknown};
 /// Input may be stamped a little later than the tick that is read after it.
 const AHEAD_AT_MOST_MILLIS: u32 = 10_000;
 
-/// Time since the last input, of two counts of milliseconds that begin anew every 49.7 days. After so long without input
-/// somebody seems to be there for a second; that does no harm.
+/// Time since the last input, of two counts of milliseconds that begin anew every 49.7 days. After so long
+/// without input somebody seems to be there for a second; that does no harm.
 pub(in crate::signals) fn idle(last_input_tick: u32, now_tick: u32) -> Duration {
     if last_input_tick.wrapping_sub(now_tick) <= AHEAD_AT_MOST_MILLIS {
         return Duration::ZERO;
@@ -34,12 +34,14 @@ pub(in crate::signals) struct Pad {
 
 /// XINPUT_GAMEPAD_TRIGGER_THRESHOLD: below it a trigger counts as released.
 const TRIGGER_THRESHOLD: u8 = 30;
-/// XINPUT_GAMEPAD_RIGHT_THUMB_DEADZONE, the larger of both: a worn stick that nobody touches reports positions within.
+/// XINPUT_GAMEPAD_RIGHT_THUMB_DEADZONE, the larger of both: a worn stick that nobody touches reports
+/// positions within.
 const DEAD_ZONE: u16 = 8689;
 /// A held stick trembles by less.
 const STICK_STEP: u16 = 4096;
 
-/// Whether somebody touched the pad between two readings. A new packet alone is no touch: worn sticks send them all day.
+/// Whether somebody touched the pad between two readings. A new packet alone is no touch: worn sticks send
+/// them all day.
 pub(in crate::signals) fn touched(before: Pad, after: Pad) -> bool {
     let pulled = |triggers: [u8; 2]| triggers.map(|trigger| trigger.saturating_sub(TRIGGER_THRESHOLD) / 16);
     let moved = before.sticks.iter().zip(after.sticks).any(|(&before, after)| {
@@ -75,10 +77,10 @@ pub(in crate::signals) fn power_saver(system_status: u8) -> Reading<bool> {
 
 /// Whether a program fills the screen, of QUERY_USER_NOTIFICATION_STATE.
 ///
-/// `QUNS_BUSY` counts: it is what Windows says of a film in a browser, of a borderless game and of a slide show without
-/// presentation settings. It is said as well of some overlays that cover the screen unseen (NVIDIA's is known for it), and
-/// those keep the card from working while they are up. That errs on the household's side. Store apps in the foreground
-/// (`QUNS_APP`) fill no screen since Windows 10.
+/// `QUNS_BUSY` counts: it is what Windows says of a film in a browser, of a borderless game and of a slide
+/// show without presentation settings. It is said as well of some overlays that cover the screen unseen
+/// (NVIDIA's is known for it), and those keep the card from working while they are up. That errs on the
+/// household's side. Store apps in the foreground (`QUNS_APP`) fill no screen since Windows 10.
 pub(in crate::signals) fn fullscreen(state: i32) -> Reading<bool> {
     match state {
         QUNS_BUSY | QUNS_RUNNING_D3D_FULL_SCREEN | QUNS_PRESENTATION_MODE => Reading::Known(true),
@@ -95,14 +97,15 @@ const QUNS_ACCEPTS_NOTIFICATIONS: i32 = 5;
 const QUNS_QUIET_TIME: i32 = 6;
 const QUNS_APP: i32 = 7;
 
-/// Whether a program uses a device now, of the value `LastUsedTimeStop` that Windows keeps for each program that ever
-/// did: the time when it stopped, and 0 as long as it has not. Programs that never began have no such value.
+/// Whether a program uses a device now, of the value `LastUsedTimeStop` that Windows keeps for each program
+/// that ever did: the time when it stopped, and 0 as long as it has not. Programs that never began have no
+/// such value.
 pub(in crate::signals) fn in_use(last_used_time_stop: Option<u64>) -> bool {
     last_used_time_stop == Some(0)
 }
 
-/// Whether data costs money, of NL_NETWORK_CONNECTIVITY_HINT. A line whose cost Windows does not know stays unknown; one
-/// that has used up its allowance, or roams, costs whatever its contract says.
+/// Whether data costs money, of NL_NETWORK_CONNECTIVITY_HINT. A line whose cost Windows does not know stays
+/// unknown; one that has used up its allowance, or roams, costs whatever its contract says.
 pub(in crate::signals) fn metered(cost: i32, over_limit: bool, roaming: bool) -> Reading<bool> {
     match cost {
         COST_FIXED | COST_VARIABLE => Reading::Known(true),
@@ -133,9 +136,10 @@ const IF_TYPE_PPP: u32 = 23;
 const IF_TYPE_PROP_VIRTUAL: u32 = 53;
 const IF_TYPE_TUNNEL: u32 = 131;
 
-/// Whether traffic goes through a VPN: an adapter that is no wire works and leads out. WireGuard and OpenVPN have an
-/// adapter of the kind PROP_VIRTUAL and, as they lay two halves over the default route, no gateway; Windows' own have PPP
-/// or TUNNEL. An old OpenVPN that poses as Ethernet is not seen, and a modem that is dialled by PPP is taken for one.
+/// Whether traffic goes through a VPN: an adapter that is no wire works and leads out. WireGuard and OpenVPN
+/// have an adapter of the kind PROP_VIRTUAL and, as they lay two halves over the default route, no gateway;
+/// Windows' own have PPP or TUNNEL. An old OpenVPN that poses as Ethernet is not seen, and a modem that is
+/// dialled by PPP is taken for one.
 pub(in crate::signals) fn vpn(adapters: &[Adapter]) -> bool {
     adapters.iter().any(|adapter| {
         let virtual_kind = matches!(adapter.kind, IF_TYPE_PPP | IF_TYPE_PROP_VIRTUAL | IF_TYPE_TUNNEL);
@@ -143,7 +147,8 @@ pub(in crate::signals) fn vpn(adapters: &[Adapter]) -> bool {
     })
 }
 
-/// The session, of WTSINFOEX_LEVEL1 and SM_REMOTESESSION. `locked` is what the last message said, where one has come.
+/// The session, of WTSINFOEX_LEVEL1 and SM_REMOTESESSION. `locked` is what the last message said, where one
+/// has come.
 pub(in crate::signals) fn session(
     state: i32,
     flags: i32,

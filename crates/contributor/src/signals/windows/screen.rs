@@ -1,5 +1,6 @@
-//! Whether a program fills the screen, asked of the shell, which keeps account of it for its own notifications. On a
-//! thread of its own: a shell that hangs must not delay the notice of input. No window's title or owner is looked at.
+//! Whether a program fills the screen, asked of the shell, which keeps account of it for its own
+//! notifications. On a thread of its own: a shell that hangs must not delay the notice of input. No window's
+//! title or owner is looked at.
 
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use super::reading;
 use crate::signals::beat::{Beat, Intervals};
 use crate::signals::{Change, Outlet, Reading, Unknown};
 
-/// It is asked while the card rests too: that a film has ended must be noticed before the card can work again.
+/// It is asked while the card rests too: that a film has ended must be noticed before the card can work
+/// again.
 const INTERVALS: Intervals = Intervals { working: Duration::from_secs(2), resting: Duration::from_secs(5) };
 
 /// Starts the thread.
