@@ -1,13 +1,17 @@
 //! What graphics cards say of themselves: temperature, power, memory, use by others, and what slows them down.
 //!
-//! NVIDIA's cards are read through NVML, AMD's on Linux through the kernel's files; the use of any other on Linux through
-//! what its driver counts for each program. Everything else, and every sensor that is missing, is an unknown with its
-//! reason. The sensors' thread (`signals`) and the measurement (`benchmark`) share
+//! NVIDIA's cards are read through NVML, AMD's on Linux through the kernel's files. The use of any other is what its driver
+//! counts for each program on Linux, and what the system itself counts on Windows. Everything else, and every sensor that
+//! is missing, is an unknown with its reason. The sensors' thread (`signals`) and the measurement (`benchmark`) share
 //! this module. It only reads: no clock, limit or fan is ever set, and a sleeping card is not woken.
 
 mod amdgpu;
+#[cfg(any(windows, test))]
+mod engines;
 mod fdinfo;
 mod nvml;
+#[cfg(windows)]
+mod pdh;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -71,6 +75,9 @@ pub struct Cards {
     nvml: nvml::Cards,
     amdgpu: amdgpu::Cards,
     clients: fdinfo::Clients,
+    /// What the system itself counts.
+    #[cfg(windows)]
+    engines: Option<pdh::Engines>,
 }
 
 /// A card and what it says.
@@ -96,7 +103,10 @@ fn is_meant(seen: &Seen, meant: &CardName) -> bool {
 impl Cards {
     /// The cards of this system. Loads NVIDIA's library where there is one.
     pub fn open() -> Self {
-        Self::open_at(None, Path::new("/sys/class/drm"))
+        let cards = Self::open_at(None, Path::new("/sys/class/drm"));
+        #[cfg(windows)]
+        let cards = Self { engines: pdh::Engines::open(), ..cards };
+        cards
     }
 
     /// With another library than the system's, and with another folder than `/sys/class/drm`.
@@ -110,6 +120,8 @@ impl Cards {
             nvml: nvml::Cards::open(nvml_library),
             amdgpu: amdgpu::Cards::new(drm.to_owned()),
             clients: fdinfo::Clients::new(drm.to_owned(), proc.to_owned()),
+            #[cfg(windows)]
+            engines: None,
         }
     }
 
@@ -123,6 +135,13 @@ impl Cards {
         // What the card itself tells is the use by all users' programs; what its driver counts is only by this user's.
         if matches!(sensed.other_percent, CardReading::Unknown(_))
             && let CardReading::Known(percent) = self.clients.other_percent(meant, own, Instant::now())
+        {
+            sensed.other_percent = CardReading::Known(percent);
+        }
+        // NVIDIA's driver does not tell it of a card that also draws the desktop, and others' tell nothing.
+        #[cfg(windows)]
+        if let (CardReading::Unknown(_), Some(engines)) = (sensed.other_percent, &self.engines)
+            && let Some(percent) = engines.others_percent(own)
         {
             sensed.other_percent = CardReading::Known(percent);
         }

@@ -11,13 +11,30 @@ use protocol::units::UnixMillis;
 use crate::card::CardName;
 
 mod asking;
+#[cfg(any(windows, target_os = "macos", test))]
+mod beat;
 #[cfg(target_os = "linux")]
 pub mod linux;
-#[cfg(not(target_os = "linux"))]
+#[cfg(target_os = "macos")]
+pub mod macos;
+// Of the three none needs it: tests keep it compiling.
+#[cfg(any(test, not(any(target_os = "linux", windows, target_os = "macos"))))]
 pub mod other;
+#[cfg(any(windows, target_os = "macos", test))]
+mod presence;
 mod programs;
 pub mod scripted;
 mod slow;
+#[cfg(windows)]
+pub mod windows;
+
+// What the figures of these systems mean is tested on every system.
+#[cfg(all(test, not(target_os = "macos")))]
+#[path = "signals/macos/reading.rs"]
+mod macos_reading;
+#[cfg(all(test, not(windows)))]
+#[path = "signals/windows/reading.rs"]
+mod windows_reading;
 
 /// How long a thread of a source may take to end.
 const STOP_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
@@ -332,7 +349,15 @@ pub fn system_source(data_dir: &std::path::Path, clock: network::Clock) -> Box<d
     {
         Box::new(linux::LinuxSource::new(data_dir.to_owned(), clock))
     }
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(windows)]
+    {
+        Box::new(windows::WindowsSource::new(data_dir.to_owned(), clock))
+    }
+    #[cfg(target_os = "macos")]
+    {
+        Box::new(macos::MacosSource::new(data_dir.to_owned(), clock))
+    }
+    #[cfg(not(any(target_os = "linux", windows, target_os = "macos")))]
     {
         Box::new(other::OtherSource::new(data_dir.to_owned(), clock))
     }

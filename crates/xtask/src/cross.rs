@@ -1,9 +1,9 @@
 //! `cargo xtask cross`: compiles for Windows and macOS, on Debian or Ubuntu, the rooms whose code differs there.
 //!
-//! Windows is compiled and linked, tests included; of macOS the Rust is type-checked, because linking and C need Apple's
-//! SDK. Neither says that the code works there: the Windows tests are run under wine where it is installed, and nothing
-//! runs for macOS. The compiler is Debian's, whose package of sources lets the standard library be built for any target:
-//! no precompiled target and no SDK is downloaded. `cargo xtask test --full` calls this.
+//! Windows is compiled and linked, tests and the C of dependencies included; of macOS the Rust is type-checked, because
+//! linking and C need Apple's SDK. Neither says that the code works there: the Windows tests are run under wine where it
+//! is installed, and nothing runs for macOS. The compiler is Debian's, whose package of sources lets the standard library
+//! be built for any target: no precompiled target and no SDK is downloaded. `cargo xtask test --full` calls this.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -29,8 +29,12 @@ const RUSTC: &str = "/usr/bin/rustc";
 const CARGO: &str = "/usr/bin/cargo";
 const SOURCES: &str = "/usr/lib/rustlib/src/rust/library";
 
-/// The rooms that hold code for one system and need no C library there.
-const ROOMS: &[&str] = &["protocol", "sandbox", "worker"];
+/// The rooms that hold code for one system, and those that they need.
+const ROOMS: &[&str] = &["protocol", "sandbox", "worker", "network", "jobs", "contributor"];
+/// Those of them whose tests are run under wine.
+const ROOMS_UNDER_WINE: &[&str] = &["protocol", "sandbox", "worker"];
+/// Of `contributor` only the tests of what it asks the system: the others are the same on every system.
+const CONTRIBUTOR_UNDER_WINE: &[&str] = &["card::", "signals::"];
 
 const WINDOWS: &str = "x86_64-pc-windows-gnu";
 const MACOS: &str = "aarch64-apple-darwin";
@@ -45,15 +49,16 @@ pub(crate) fn cross() -> Result<ExitCode> {
     timed("Windows: build, tests included", || {
         let mut build = Command::new(CARGO);
         build.args(["build", "--lib", "--bins", "--tests"]);
-        must(rooms(&mut build, WINDOWS, &sysroot(WINDOWS, &version)?))
+        must(rooms(&mut build, ROOMS, WINDOWS, &sysroot(WINDOWS, &version)?))
     })?;
     timed("macOS: check, tests included", || {
         let mut check = Command::new(CARGO);
-        // C needs Apple's headers, and nothing is linked: the C parts of dependencies (BLAKE3's) are left out.
+        // C needs Apple's headers, and nothing is linked: the C parts of dependencies (BLAKE3's, ring's, SQLite) are
+        // left out.
         check
             .args(["check", "--lib", "--bins", "--tests"])
             .envs([("CC_aarch64_apple_darwin", "true"), ("AR_aarch64_apple_darwin", "true")]);
-        must(rooms(&mut check, MACOS, &sysroot(MACOS, &version)?))
+        must(rooms(&mut check, ROOMS, MACOS, &sysroot(MACOS, &version)?))
     })?;
     let missing: Vec<_> = WINE_PACKAGES.iter().filter(|name| !install::installed(name)).copied().collect();
     if missing.is_empty() {
@@ -83,12 +88,20 @@ fn tests_under_wine(sysroot: &Path) -> Result<()> {
         )?;
     }
     print(&format!("left out: too slow under wine: {}", TOO_SLOW_UNDER_WINE.join(", ")));
-    // Wine reaches Vulkan through its driver for a display.
-    let mut test = Command::new("xvfb-run");
-    test.args(["--auto-servernum", CARGO, "test", "--lib", "--bins", "--tests"]);
-    test.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", "timeout 1200 wine");
-    let command = rooms(under_wine(&mut test, &prefix), WINDOWS, sysroot);
-    must(command.arg("--").args(TOO_SLOW_UNDER_WINE.iter().flat_map(|name| ["--skip", name])))
+    // Wine reaches Vulkan and input through its driver for a display.
+    let test = || {
+        let mut test = Command::new("xvfb-run");
+        test.args(["--auto-servernum", CARGO, "test", "--lib"]);
+        test.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", "timeout 1200 wine");
+        test
+    };
+    let mut all = test();
+    all.args(["--bins", "--tests"]);
+    rooms(under_wine(&mut all, &prefix), ROOMS_UNDER_WINE, WINDOWS, sysroot);
+    must(all.arg("--").args(TOO_SLOW_UNDER_WINE.iter().flat_map(|name| ["--skip", name])))?;
+    let mut sensors = test();
+    rooms(under_wine(&mut sensors, &prefix), &["contributor"], WINDOWS, sysroot);
+    must(sensors.arg("--").args(CONTRIBUTOR_UNDER_WINE))
 }
 
 fn under_wine<'a>(command: &'a mut Command, prefix: &Path) -> &'a mut Command {
@@ -103,15 +116,15 @@ fn timed(what: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
     Ok(())
 }
 
-/// Completes a command of Debian's cargo: the rooms, for `target`, with a target directory of their own.
-fn rooms<'a>(command: &'a mut Command, target: &str, sysroot: &Path) -> &'a mut Command {
+/// Completes a command of Debian's cargo: `rooms`, for `target`, with a target directory of their own.
+fn rooms<'a>(command: &'a mut Command, rooms: &[&str], target: &str, sysroot: &Path) -> &'a mut Command {
     let variable = target.to_uppercase().replace('-', "_");
     if target == WINDOWS {
         command.env(format!("CARGO_TARGET_{variable}_LINKER"), "x86_64-w64-mingw32-gcc");
     }
     command
         .arg("--locked")
-        .args(ROOMS.iter().flat_map(|room| ["--package", room]))
+        .args(rooms.iter().flat_map(|room| ["--package", room]))
         .args(UNOPTIMISED.iter().flat_map(|name| ["--config".to_owned(), quick(name)]))
         .current_dir(workspace::root())
         .env("RUSTC", RUSTC)

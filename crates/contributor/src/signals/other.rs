@@ -40,12 +40,18 @@ impl Source for OtherSource {
             }
         };
         self.quick = Asking::start("hearth-look", quick, outlet.clone());
+        if self.quick.is_none() {
+            outlet(Change::Quick(Box::new(Quick::unknown(Unknown::Failed))));
+        }
         let data_dir = self.data_dir.clone();
         let slow = || {
             let mut sensors = Sensors::open(data_dir);
             move |wanted: &Wanted| Change::Slow(Box::new(sensors.read(wanted)))
         };
-        self.slow = Asking::start("hearth-sensors", slow, outlet);
+        self.slow = Asking::start("hearth-sensors", slow, outlet.clone());
+        if self.slow.is_none() {
+            outlet(Change::Slow(Box::new(Slow::unknown(Unknown::Failed))));
+        }
     }
 
     fn look(&mut self, wanted: &Wanted) {

@@ -1,0 +1,129 @@
+//! The sensors of macOS, put together from their parts.
+//!
+//! What macOS pushes comes from `desk` (power, sleep) and `line` (metered, VPN). What it does not push
+//! without the owner's leave to watch her is asked for: input and session by `input`, the screen and power
+//! saving by `screen`, both often only while the card works; microphone and camera with each look. `reading`
+//! says what the figures mean, `frameworks` holds the calls. Nothing here needs a permission, and names of
+//! windows, programs, networks or persons are neither read nor told. This code is type-checked from other
+//! systems; it has not run on a Mac yet.
+
+use std::path::PathBuf;
+
+use network::Clock;
+
+use super::asking::Asking;
+use super::beat::Beat;
+use super::programs::Programs;
+use super::slow::Sensors;
+use super::{Change, Outlet, Quick, Reading, Slow, Source, Unknown, Wanted};
+
+mod desk;
+mod devices;
+mod frameworks;
+mod input;
+mod line;
+mod reading;
+mod screen;
+
+/// The sensors.
+pub struct MacosSource {
+    data_dir: PathBuf,
+    clock: Clock,
+    quick: Option<Asking>,
+    slow: Option<Asking>,
+    input: Option<Beat>,
+    screen: Option<Beat>,
+    desk: Option<desk::Watch>,
+    line: Option<line::Watch>,
+}
+
+impl std::fmt::Debug for MacosSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MacosSource")
+    }
+}
+
+impl MacosSource {
+    /// Sensors that look for free disk where `data_dir` is.
+    pub fn new(data_dir: PathBuf, clock: Clock) -> Self {
+        let (quick, slow, input, screen, desk, line) = (None, None, None, None, None, None);
+        Self { data_dir, clock, quick, slow, input, screen, desk, line }
+    }
+}
+
+impl Source for MacosSource {
+    fn start(&mut self, outlet: Outlet) {
+        let no_source = Unknown::NoSource;
+        // Game mode is told to nobody, and what plays only to Apple's own programs.
+        outlet(Change::Game(Reading::Unknown(no_source)));
+        outlet(Change::Media(Reading::Unknown(no_source)));
+        outlet(Change::Gamepad(Reading::Unknown(Unknown::NotWrittenYet)));
+
+        self.desk = desk::watch(outlet.clone());
+        self.input = input::watch(outlet.clone(), self.clock.clone());
+        if self.input.is_none() {
+            outlet(Change::Input(Reading::Unknown(Unknown::Failed)));
+            outlet(Change::Session(Reading::Unknown(Unknown::Failed)));
+        }
+        self.screen = screen::watch(outlet.clone());
+        if self.screen.is_none() {
+            outlet(Change::Fullscreen(Reading::Unknown(Unknown::Failed)));
+            outlet(Change::Inhibited(Reading::Unknown(Unknown::Failed)));
+            outlet(Change::PowerSaver(Reading::Unknown(Unknown::Failed)));
+        }
+        self.line = line::watch(outlet.clone());
+        let quick = || {
+            let mut programs = Programs::open();
+            move |wanted: &Wanted| {
+                Change::Quick(Box::new(Quick {
+                    programs: programs.running(&wanted.programs),
+                    microphone: devices::microphone(),
+                    camera: devices::camera(),
+                }))
+            }
+        };
+        self.quick = Asking::start("hearth-look", quick, outlet.clone());
+        if self.quick.is_none() {
+            outlet(Change::Quick(Box::new(Quick::unknown(Unknown::Failed))));
+        }
+        let data_dir = self.data_dir.clone();
+        let slow = || {
+            let mut sensors = Sensors::open(data_dir);
+            move |wanted: &Wanted| Change::Slow(Box::new(sensors.read(wanted)))
+        };
+        self.slow = Asking::start("hearth-sensors", slow, outlet.clone());
+        if self.slow.is_none() {
+            outlet(Change::Slow(Box::new(Slow::unknown(Unknown::Failed))));
+        }
+    }
+
+    fn look(&mut self, wanted: &Wanted) {
+        for beat in [&self.input, &self.screen].into_iter().flatten() {
+            beat.look();
+        }
+        if let Some(quick) = &self.quick {
+            quick.ask(wanted);
+        }
+    }
+
+    fn poll(&mut self, wanted: &Wanted) {
+        if let Some(slow) = &self.slow {
+            slow.ask(wanted);
+        }
+    }
+
+    fn stop(&mut self) {
+        for asking in [self.quick.take(), self.slow.take()].into_iter().flatten() {
+            asking.stop();
+        }
+        for beat in [self.input.take(), self.screen.take()].into_iter().flatten() {
+            beat.stop();
+        }
+        if let Some(desk) = self.desk.take() {
+            desk.stop();
+        }
+        if let Some(line) = self.line.take() {
+            line.stop();
+        }
+    }
+}
