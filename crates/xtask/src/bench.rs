@@ -36,9 +36,7 @@ pub(crate) fn bench(name: Name, real: bool) -> Result<ExitCode> {
     }
     let (text, purpose, packages): (_, _, &[&str]) = match name {
         Name::Search => ("search", Purpose::Run, &["worker"]),
-        Name::Yield if real => {
-            ("yield-real", Purpose::Test, &["worker", "agent", "coordinator", "hearth-window"])
-        }
+        Name::Yield if real => ("yield-real", Purpose::Test, &["worker", "agent", "coordinator"]),
         // Its input events go through a display without a screen, which belongs to the tests' tools.
         Name::Yield => ("yield", Purpose::Test, &["worker"]),
         Name::Slicing => ("slicing", Purpose::Run, &["worker"]),

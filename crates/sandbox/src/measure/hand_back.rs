@@ -12,7 +12,9 @@ use protocol::id::Hash;
 use protocol::manifest::{Buffer, Cost, Family, Kernel, Module, Program, Role, Stage, Validator};
 
 use super::{MeasureError, program, start};
-use crate::worker::{DeathReason, Ready, Spawn, Worker, WorkerEvent};
+#[cfg(unix)]
+use crate::worker::DeathReason;
+use crate::worker::{Ready, Spawn, Worker, WorkerEvent};
 
 /// No processor time used for this long means idle. Windows counts at its clock's tick of 15.6 ms.
 const QUIET: Duration = Duration::from_millis(if cfg!(windows) { 40 } else { 4 });
@@ -21,6 +23,7 @@ const NOISE: Duration = Duration::from_micros(300);
 /// A device that is busy for longer than this after its owner came back has not been given back.
 const GIVEN_UP: Duration = Duration::from_secs(3);
 /// How long a worker may be silent before it is killed, as in production (`contributor::schedule`).
+#[cfg(unix)]
 const SILENT: Duration = Duration::from_millis(250);
 /// Device memory of the program whose release is measured.
 const HELD_BYTES: u32 = 64 << 20;
@@ -231,7 +234,14 @@ pub async fn releases(spawn: &Spawn, pace: Pace, n: usize) -> Result<Vec<Duratio
     Ok(took)
 }
 
+/// Memory of a process that is in RAM; only Linux tells it here.
+#[cfg(not(unix))]
+fn resident_bytes(_pid: u32) -> Option<u64> {
+    None
+}
+
 /// Memory of a process that is in RAM.
+#[cfg(unix)]
 fn resident_bytes(pid: u32) -> Option<u64> {
     let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;

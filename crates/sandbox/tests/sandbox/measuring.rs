@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 use protocol::frames::Pace;
-use sandbox::measure::hand_back::{Busy, Moments, kills, releases};
+#[cfg(unix)]
+use sandbox::measure::hand_back::kills;
+#[cfg(target_os = "linux")]
+use sandbox::measure::hand_back::releases;
+use sandbox::measure::hand_back::{Busy, Moments};
 use sandbox::measure::slicing_overhead;
 
 use crate::common::{say, software};
