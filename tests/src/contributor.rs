@@ -17,17 +17,28 @@ pub struct Contributor {
     home: PathBuf,
     /// Short, because the path of a local socket may have 107 bytes only.
     runtime: TempDir,
+    /// Socket of the session's Wayland compositor; empty where there is none.
+    wayland: String,
     agent: Option<Program>,
 }
 
 impl Contributor {
     /// Starts an agent that joins the network of `profile` and shares at once.
     pub(crate) fn start(home: &Path, profile: &Path) -> Self {
+        Self::begin(home, profile, String::new(), "idle_after_seconds=0")
+    }
+
+    /// The same in the session of a Wayland compositor; it shares when nobody has been there for two seconds.
+    pub(crate) fn start_under(home: &Path, profile: &Path, compositor: &Path) -> Self {
+        Self::begin(home, profile, text(compositor).to_owned(), "idle_after_seconds=2")
+    }
+
+    fn begin(home: &Path, profile: &Path, wayland: String, idle: &str) -> Self {
         let runtime = tempfile::Builder::new().prefix("hearth-").tempdir().expect("a temporary folder");
-        let mut contributor = Self { home: home.to_path_buf(), runtime, agent: None };
+        let mut contributor = Self { home: home.to_path_buf(), runtime, wayland, agent: None };
         contributor.launch(&["--profile", text(profile)]);
         contributor.tell(&["welcome", "--agree"], None);
-        contributor.tell(&["limits", "idle_after_seconds=0", "max_other_cpu_percent=100"], None);
+        contributor.tell(&["limits", idle, "max_other_cpu_percent=100"], None);
         contributor
     }
 
@@ -44,7 +55,7 @@ impl Contributor {
             ("HEARTH_SOCKET", text(&self.runtime.path().join("run/agent.sock")).to_owned()),
             ("VK_ICD_FILENAMES", software_driver().to_owned()),
             ("DISPLAY", String::new()),
-            ("WAYLAND_DISPLAY", String::new()),
+            ("WAYLAND_DISPLAY", self.wayland.clone()),
         ]
     }
 

@@ -9,6 +9,7 @@ mod installed;
 mod page;
 mod screen;
 
+use std::cell::RefCell;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -43,6 +44,8 @@ const TOOLS: [(&str, &str); 6] = [
 pub struct Desktop {
     /// Ended in this order.
     daemons: Vec<Daemon>,
+    /// Ended by a test that wants to see what follows.
+    system_bus: RefCell<Option<Daemon>>,
     environment: Vec<(&'static str, String)>,
     folder: TempDir,
 }
@@ -60,7 +63,7 @@ impl Desktop {
         }
         let folder = tempfile::Builder::new().prefix("hearth-").tempdir().expect("a temporary folder");
         let environment = private_environment(folder.path());
-        let mut desktop = Self { daemons: Vec::new(), environment, folder };
+        let mut desktop = Self { daemons: Vec::new(), system_bus: RefCell::new(None), environment, folder };
         // With -displayfd the server chooses a free number and says it once it can be connected to.
         let size = format!("{}x{}x24", screen::WIDTH, screen::HEIGHT);
         let xvfb = ["-displayfd", "1", "-screen", "0", &size, "-nolisten", "tcp", "-s", "0"];
@@ -73,6 +76,7 @@ impl Desktop {
         let bus = desktop
             .spawn_and_read("dbus-daemon", &["--session", "--nofork", "--nopidfile", "--print-address"]);
         desktop.environment.push(("DBUS_SYSTEM_BUS_ADDRESS", bus));
+        desktop.system_bus = RefCell::new(Some(desktop.daemons.remove(0)));
         desktop.spawn("xfwm4", &["--compositor=off"]);
         // Only a window manager that is ready tells which desktop is shown.
         desktop.until("the window manager", || desktop.ask("xdotool", &["get_desktop"]).is_some());
@@ -110,6 +114,11 @@ impl Desktop {
     /// Address of the bus in the system's place.
     pub fn system_bus(&self) -> &str {
         self.variable("DBUS_SYSTEM_BUS_ADDRESS")
+    }
+
+    /// The system's bus fails, and nobody starts it again.
+    pub fn kill_system_bus(&self) {
+        drop(self.system_bus.borrow_mut().take());
     }
 
     fn variable(&self, wanted: &str) -> &str {

@@ -11,6 +11,7 @@
     reason = "support for tests: a failed assumption ends the test, and what it saw belongs to its output"
 )]
 
+mod compositor;
 mod contributor;
 mod desktop;
 mod program;
@@ -23,6 +24,7 @@ use serde_json::Value;
 use settlement::devchain::{Anvil, AnvilOptions, find_anvil};
 use tempfile::TempDir;
 
+pub use crate::compositor::Compositor;
 pub use crate::contributor::Contributor;
 pub use crate::desktop::{
     Album, Area, DESKTOP_PATIENCE, Desktop, Installed, Opened, Page, Screen, Window, descendants, is_alive,
@@ -162,6 +164,15 @@ impl World {
     /// A contributor's agent that shares whenever it may, and has agreed to Welcome.
     pub fn contributor(&self, name: &str) -> Contributor {
         Contributor::start(&self.folder.path().join(name), Path::new(self.founded("profile")))
+    }
+
+    /// The same in a Wayland session; it shares when nobody has moved the pointer for two seconds.
+    pub fn contributor_under(&self, name: &str, compositor: &Compositor) -> Contributor {
+        Contributor::start_under(
+            &self.folder.path().join(name),
+            Path::new(self.founded("profile")),
+            compositor.socket(),
+        )
     }
 
     /// Tokens of an address in base units, by the chain.

@@ -272,6 +272,10 @@ fn every_wish_of_the_household_holds_the_card_and_lets_it_go_again() {
     agent.status_until("the card at work again, or nothing left to do", |status| {
         status["state"] == "sharing" || codes(status) == ["no_work"]
     });
+
+    desktop.kill_system_bus();
+    let blind = holds(&agent, "metered_unknown");
+    assert_eq!(blind["card"]["sharing"], false, "what is not seen any more is not taken for free: {blind}");
 }
 
 #[test]

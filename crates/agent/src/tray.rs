@@ -104,15 +104,17 @@ pub fn menu(status: &Status, words: &Catalogue, now: UnixMillis, zone: &TimeZone
     if reason != title {
         items.push(Item::Text(reason));
     }
-    if status.reasons.len() > 1 {
-        items.push(reasons(status, words, now, zone));
-    }
     items.push(Item::Text(today(status, words)));
     items.push(Item::Separator);
     items.extend(pauses(status, words));
     items.push(Item::Click { label: words.text("tray-open", &[]), action: Action::Open });
     items.push(Item::Separator);
     items.push(Item::Click { label: words.text("tray-quit", &[]), action: Action::Quit });
+    // Last, because reasons come and go: a line above the choices would move them under a pointer that is about to click.
+    if status.reasons.len() > 1 {
+        items.push(Item::Separator);
+        items.push(reasons(status, words, now, zone));
+    }
     Menu { title, items }
 }
 

@@ -485,17 +485,16 @@ mod tests {
         let half = Pace { duty_percent: 50, ..Pace::AWAY };
         let beat = || Reply::Progress { slice: SLICE, permille: 1 };
         conversation.say(&command(Request::Resume { pace: half }, seconds(0)), start + seconds(40));
-        conversation.hear(beat(), start + seconds(130)).expect("due");
+        conversation.hear(beat(), start + seconds(155)).expect("due");
         assert_eq!(
             conversation.deadline(),
             Some((start + seconds(160), Overdue::Slice)),
             "60 of its 100 seconds were left, and take twice as long at half the share"
         );
-        conversation.say(&command(Request::Resume { pace: Pace::AWAY }, seconds(0)), start + seconds(140));
-        conversation.hear(beat(), start + seconds(141)).expect("due");
+        conversation.say(&command(Request::Resume { pace: Pace::AWAY }, seconds(0)), start + seconds(156));
         assert_eq!(
             conversation.deadline(),
-            Some((start + seconds(150), Overdue::Slice)),
+            Some((start + seconds(158), Overdue::Slice)),
             "a change of pace gives no time away"
         );
     }

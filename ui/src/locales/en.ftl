@@ -165,8 +165,8 @@ reason-gpu_busy = Another program uses the card
     .ready = Ready, but another program uses the card
 reason-gpu_hot = The card is too warm
     .why = { $seen ->
-        [none] The graphics card is warmer than your limit. Sharing starts again when it has cooled.
-       *[other] The graphics card is at { $seen } °C and your limit is { $limit } °C. Sharing starts again when it has cooled.
+        [none] The graphics card no longer tells how warm it is. Sharing starts again when it does.
+       *[other] The graphics card is at { $seen } °C, although it should stay at { $limit } °C. Sharing starts again when it has cooled.
     }
     .ends = { $limit ->
         [none] the card cools
@@ -290,11 +290,11 @@ check-user_active = Nobody is at mouse, keys or gamepad
 check-gpu_busy = Other programs leave the card alone
     .figure = they use { $seen } %; { $limit } % are too much
 check-cpu_busy = Other programs leave the processor alone
-    .figure = they use { $seen } %; up to { $limit } % is fine
+    .figure = they use { $seen } %; more than { $limit } % is too much
 check-gpu_hot = The card is not too warm
     .figure = { $seen } °C; it is held at { $limit } °C
 check-cpu_hot = The processor is not too warm
-    .figure = { $seen } °C; up to { $limit } °C is fine
+    .figure = { $seen } °C; more than { $limit } °C is too much
 check-metered = Data costs nothing extra here
 check-vpn = No VPN is up
     .figure = holds the upload only
@@ -376,8 +376,8 @@ card-done = { $slices ->
     [one] { $slices } slice finished today.
    *[other] { $slices } slices finished today.
 }
-card-yielded = Yours again after { $millis } ms, the last time.
-card-p99 = 99 of 100 hand-backs took less than { $millis } ms.
+card-yielded = Left in { $millis } ms, the last time.
+card-p99 = In 30 days, 99 of 100 hand-backs took { $millis } ms or less.
 lane-upload = Upload
 upload-limit = At most { $limit } of { $measured } Mbit/s.
 upload-limit-only = At most { $limit } Mbit/s.
@@ -577,7 +577,7 @@ purpose-unknown = Another purpose: { $code }
 ## Settings
 settings-search = Search settings
 settings-none = No setting has this word.
-group-away = When you are away
+group-away = When to share
 set-enabled = Share this computer
 set-idle = Start after
     .note = without mouse and keys

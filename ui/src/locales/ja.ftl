@@ -150,8 +150,8 @@ reason-gpu_busy = ほかのプログラムがグラフィックボードを使�
     .ready = 準備はできていますが、ほかのプログラムがグラフィックボードを使っています
 reason-gpu_hot = グラフィックボードが高温
     .why = { $seen ->
-        [none] グラフィックボードの温度が上限を超えています。冷めると、共有を再開します。
-       *[other] グラフィックボードは { $seen } °C で、上限の { $limit } °C を超えています。冷めると、共有を再開します。
+        [none] グラフィックボードの温度が分からなくなりました。分かるようになると、共有を再開します。
+       *[other] グラフィックボードは { $seen } °C で、保つべき { $limit } °C を超えています。冷めると、共有を再開します。
     }
     .ends = { $limit ->
         [none] 冷めたとき
@@ -248,6 +248,46 @@ reason-turned_off = あなたがオフに設定
     .ends = オンにしたとき
     .ready = オフになっています
 
+## Why not now
+checks-head = 今はなぜ共有しないのか
+checks-foot = Hearth は共有の前に、これらをすべて確かめます。あてはまるかどうかだけを調べ、だれが何をしているかは調べません。
+checks-loading = 確かめています…
+verdict-clear = はい
+verdict-holds = いいえ
+verdict-off = この規則はオフです
+verdict-not_yet = まだ読んでいません
+verdict-no_source = 不明（このパソコンでは分かりません）
+verdict-not_written_yet = 不明（このシステムではまだ読めません）
+verdict-failed = 不明（読み取りに失敗しました）
+verdict-timed_out = 不明（応答がありません）
+check-on_battery = 電源につながっている
+check-power_saver = 省電力モードではない
+check-schedule = 時間帯の中
+check-in_call = マイクもカメラも空いている
+check-exclusive_app = 指定したプログラムは動いていない
+check-fullscreen_app = 全画面表示のプログラムはない
+check-screen_kept_on = 画面を点けたままにするプログラムはない
+check-media_playing = 何も再生していない
+check-other_user = あなたの画面が表示されている
+check-remote_session = 遠隔で使われていない
+check-user_active = マウス、キーボード、ゲームパッドの操作がない
+    .figure = { $seen }分間。{ $limit }分で十分です
+check-gpu_busy = ほかのプログラムはグラフィックボードを使っていない
+    .figure = { $seen } %。{ $limit } % からは休みます
+check-cpu_busy = ほかのプログラムはCPUをあまり使っていない
+    .figure = { $seen } %。{ $limit } % を超えると休みます
+check-gpu_hot = グラフィックボードは熱すぎない
+    .figure = { $seen } °C。{ $limit } °C に保ちます
+check-cpu_hot = CPUは熱すぎない
+    .figure = { $seen } °C。{ $limit } °C を超えると休みます
+check-metered = データに追加の料金はかからない
+check-vpn = VPN につながっていない
+    .figure = アップロードだけが対象です
+check-disk_low = ディスクに空きがある
+    .figure = 空き { $seen } MB。{ $limit } MB は残します
+check-at_a_loss = 報酬が電気代を上回っている
+terminal-check = { $mark } { $label }：{ $detail }
+
 ## 一時停止
 snooze-minutes15 = 15分休む
 snooze-hour1 = 1時間休む
@@ -318,7 +358,7 @@ card-done = { $slices ->
    *[other] 今日は{ $slices }区間が終わりました。
 }
 card-yielded = 前回は { $millis } ミリ秒でお返ししました。
-card-p99 = 100回のうち99回は { $millis } ミリ秒以内でした。
+card-p99 = この30日間、100回のうち99回は { $millis } ミリ秒以内でした。
 lane-upload = アップロード
 upload-limit = { $measured } Mbit/s のうち、最大 { $limit }。
 upload-limit-only = 最大 { $limit } Mbit/s。
@@ -512,7 +552,7 @@ purpose-unknown = その他の目的：{ $code }
 ## 設定
 settings-search = 設定を検索
 settings-none = この語を含む設定はありません。
-group-away = 離れているとき
+group-away = 共有するとき
 set-enabled = このパソコンを共有する
 set-idle = 始めるまで
     .note = マウスとキーボードの操作がない時間
