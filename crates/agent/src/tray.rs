@@ -40,7 +40,8 @@ pub enum Action {
 /// One line of the menu.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
-    /// Words to read; cannot be clicked.
+    /// Words to read; cannot be clicked. Empty ones keep their place and are not shown: a menu whose lines come and go loses
+    /// the click that is under way.
     Text(String),
     /// A line between groups.
     Separator,
@@ -57,6 +58,8 @@ pub enum Item {
         label: String,
         /// What is in it.
         items: Vec<Item>,
+        /// Whether it is shown; it keeps its place in any case.
+        shown: bool,
     },
 }
 
@@ -95,26 +98,24 @@ pub fn icon(status: &Status) -> Icon {
     }
 }
 
+/// Reasons that the menu has room for; the window lists any further one.
+const REASON_LINES: usize = 8;
+
 /// The menu of a status.
 pub fn menu(status: &Status, words: &Catalogue, now: UnixMillis, zone: &TimeZone) -> Menu {
     let title = words.state_title(status);
     let reason = words.state_sentence(status, now, zone);
     let mut items = vec![Item::Text(title.clone())];
     // A title that already names the one missing thing may equal the sentence.
-    if reason != title {
-        items.push(Item::Text(reason));
-    }
+    items.push(Item::Text(if reason == title { String::new() } else { reason }));
     items.push(Item::Text(today(status, words)));
     items.push(Item::Separator);
     items.extend(pauses(status, words));
     items.push(Item::Click { label: words.text("tray-open", &[]), action: Action::Open });
+    // Below the choices: as it comes and goes, it moves nothing that somebody is about to click.
+    items.push(reasons(status, words, now, zone));
     items.push(Item::Separator);
     items.push(Item::Click { label: words.text("tray-quit", &[]), action: Action::Quit });
-    // Last, because reasons come and go: a line above the choices would move them under a pointer that is about to click.
-    if status.reasons.len() > 1 {
-        items.push(Item::Separator);
-        items.push(reasons(status, words, now, zone));
-    }
     Menu { title, items }
 }
 
@@ -124,9 +125,11 @@ fn reasons(status: &Status, words: &Catalogue, now: UnixMillis, zone: &TimeZone)
     let line = |reason| {
         Item::Text(format!("{}: {}", words.reason_name(reason), words.reason_ends(reason, now, zone)))
     };
+    let rest = std::iter::repeat_with(|| Item::Text(String::new()));
     Item::Submenu {
         label: words.text("tray-reasons", &[("count", count.into())]),
-        items: status.reasons.iter().map(line).collect(),
+        items: status.reasons.iter().map(line).chain(rest).take(REASON_LINES).collect(),
+        shown: count > 1,
     }
 }
 
@@ -147,6 +150,7 @@ fn pauses(status: &Status, words: &Catalogue) -> Vec<Item> {
     items.push(Item::Submenu {
         label: words.text("snooze-other", &[]),
         items: others.into_iter().map(snooze).collect(),
+        shown: true,
     });
     items.push(Item::Separator);
     items
@@ -239,6 +243,11 @@ pub(crate) mod tests {
     fn drawn(items: &[Item]) -> String {
         fn draw(items: &[Item], depth: usize, out: &mut String) {
             for item in items {
+                if matches!(item, Item::Text(text) if text.is_empty())
+                    || matches!(item, Item::Submenu { shown: false, .. })
+                {
+                    continue;
+                }
                 out.push_str(&"  ".repeat(depth));
                 match item {
                     Item::Text(text) => out.push_str(text),
@@ -343,6 +352,19 @@ pub(crate) mod tests {
         let both = text(&paused);
         assert!(both.contains("All 2 reasons >\n  You are here: 5\u{a0}min without"), "{both}");
         assert!(both.contains("  Music or a film plays: it stops playing\n"), "{both}");
+        fn lines(items: &[Item]) -> usize {
+            let below = |item: &Item| match item {
+                Item::Submenu { items, .. } => lines(items),
+                Item::Text(_) | Item::Separator | Item::Click { .. } => 0,
+            };
+            items.len() + items.iter().map(below).sum::<usize>()
+        }
+        let count = |status: &Status| lines(&menu(status, &words, NOW, &TimeZone::UTC).items);
+        assert_eq!(
+            count(&paused),
+            count(&status(State::Sharing)),
+            "lines that come and go would lose a click"
+        );
     }
 
     #[test]

@@ -130,17 +130,21 @@ fn line(item: &Item) -> ksni::MenuItem<Shown> {
     match item {
         Item::Separator => ksni::MenuItem::Separator,
         Item::Text(text) => {
-            StandardItem { label: literal(text), enabled: false, ..Default::default() }.into()
+            let visible = !text.is_empty();
+            StandardItem { label: literal(text), enabled: false, visible, ..Default::default() }.into()
         }
         Item::Click { label, action } => {
             let action = *action;
             let activate = Box::new(move |shown: &mut Shown| shown.clicked(action));
             StandardItem { label: literal(label), activate, ..Default::default() }.into()
         }
-        Item::Submenu { label, items } => {
-            SubMenu { label: literal(label), submenu: items.iter().map(line).collect(), ..Default::default() }
-                .into()
+        Item::Submenu { label, items, shown } => SubMenu {
+            label: literal(label),
+            submenu: items.iter().map(line).collect(),
+            visible: *shown,
+            ..Default::default()
         }
+        .into(),
     }
 }
 
