@@ -18,7 +18,8 @@ pub(crate) enum Name {
     /// {hits_equal, ours_cpu_s, turbo_seti_cpu_s, gpu_s, bandwidth_share, waterfall_share}.
     Search,
     /// From an input event to an idle device, and kills: {n, p50_ms, p99_ms, kill_max_ms}. Takes about eleven minutes. With
-    /// --real the whole app on a desktop, from xdotool to an idle device: {n, p50_ms, p99_ms}. Takes about ten minutes.
+    /// --real the whole app on a desktop, from xdotool to an idle device, and under Wayland: {n, p50_ms, p99_ms, wayland_n,
+    /// wayland_p50_ms, wayland_p99_ms}. Takes about ten minutes.
     Yield,
     /// What cutting work into pieces costs: {overhead}.
     Slicing,
@@ -48,6 +49,7 @@ pub(crate) fn bench(name: Name, real: bool) -> Result<ExitCode> {
     match name {
         Name::GpuPeak => install::clpeak()?,
         Name::Footprint => install::boinc()?,
+        Name::Yield if real => install::compositor()?,
         Name::Search | Name::Yield | Name::Slicing => {}
     }
     must(
