@@ -25,6 +25,8 @@ const POLL_HEAT_EVERY: Duration = Duration::from_secs(2);
 const RESTING: Duration = Duration::from_secs(30);
 /// A question that is not answered within this leaves its values unknown.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// A system that is still awake this long after it said that it would sleep does not sleep.
+const ASLEEP_WITHIN: Duration = Duration::from_secs(120);
 /// A wake-up that comes this much later than asked means that the system slept.
 const SLEPT: Duration = Duration::from_secs(20);
 
@@ -69,17 +71,21 @@ impl Question {
 pub(super) struct Watch {
     quick: Question,
     slow: Question,
+    /// Since when the system has said that it is about to sleep.
+    falling_asleep_since: Option<UnixMillis>,
     /// The last questions were put at the slow pace of a time in which no answer could change the decision.
     rested: bool,
 }
 
 impl Watch {
     pub(super) fn begin(now: UnixMillis) -> Self {
-        Self { quick: Question::due(now), slow: Question::due(now), rested: false }
+        let question = Question::due(now);
+        Self { quick: question, slow: question, falling_asleep_since: None, rested: false }
     }
 
     pub(super) fn next_at(&self) -> UnixMillis {
-        self.quick.at().min(self.slow.at())
+        let awake_at = self.falling_asleep_since.map(|since| since.plus(ASLEEP_WITHIN));
+        self.quick.at().min(self.slow.at()).min(awake_at.unwrap_or(UnixMillis(u64::MAX)))
     }
 
     /// Asks again at once: a rule has changed, or the machine has.
@@ -103,6 +109,7 @@ impl State {
             }
             // The system says that it is awake; it may have slept too shortly for the gap to tell.
             Change::FallingAsleep(false) if self.signals.falling_asleep => self.woken(now),
+            Change::FallingAsleep(true) => self.watch.falling_asleep_since = Some(now),
             _ => {}
         }
         self.signals.take_in(change);
@@ -119,6 +126,7 @@ impl State {
     /// What was read before a sleep says nothing any more.
     fn woken(&mut self, now: UnixMillis) {
         self.signals.woke_at = Some(now);
+        self.signals.falling_asleep = false;
         self.signals.quick = Quick::unknown(Unknown::NotYet);
         self.signals.slow = Slow::unknown(Unknown::NotYet);
         self.watch = Watch::begin(now);
@@ -131,6 +139,11 @@ impl State {
         }
         if self.watch.slow.fails(now) {
             self.signals.slow = Slow::unknown(Unknown::TimedOut);
+        }
+        // Whoever said so may have ended before it could say that nothing came of it.
+        if self.watch.falling_asleep_since.is_some_and(|since| now.since(since) >= ASLEEP_WITHIN) {
+            self.watch.falling_asleep_since = None;
+            self.signals.falling_asleep = false;
         }
     }
 

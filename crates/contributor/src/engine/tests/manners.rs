@@ -140,6 +140,16 @@ fn the_card_is_free_before_the_computer_sleeps() {
 }
 
 #[test]
+fn a_sleep_that_never_comes_does_not_hold_the_card_for_ever() {
+    let mut play = Play::running(preferences::defaults());
+    play.on(Input::Signal(Change::FallingAsleep(true)));
+    play.later(119_000);
+    assert!(!may_work(&play), "it may still fall asleep");
+    play.later(2000);
+    assert!(may_work(&play), "whoever announced it has ended without a word");
+}
+
+#[test]
 fn every_sensor_can_fail_and_come_back() {
     let known = |change: fn(Unknown) -> Change, back: Change, code: ReasonCode| {
         let mut play = Play::running(preferences::defaults());
