@@ -6,7 +6,7 @@
 use protocol::local::{Check, Preferences, Reason, ReasonCode, Verdict};
 use protocol::units::UnixMillis;
 
-use super::{Compute, Decision, GPU_BUSY_PERCENT, Upload, has_hours};
+use super::{Compute, Decision, GPU_BUSY_PERCENT, ORDER, Upload, has_hours};
 use crate::signals::{Input, Power, Reading, Signals, Unknown};
 
 /// The rules, in the order in which one becomes the headline. Reasons that have no rule of the owner's (a missing driver, a
@@ -20,7 +20,8 @@ pub fn checks(signals: &Signals, p: &Preferences, decision: &Decision, now: Unix
         let card: Vec<ReasonCode> = holding.iter().map(|reason| reason.code).collect();
         holding.extend(reasons.iter().filter(|reason| !card.contains(&reason.code)).cloned());
     }
-    let mut rules: Vec<Check> = RULES.iter().map(|&code| stands(code, signals, p, now)).collect();
+    let mut rules: Vec<Check> =
+        ORDER.iter().filter(|&&code| is_rule(code)).map(|&code| stands(code, signals, p, now)).collect();
     let mut others = Vec::new();
     for reason in holding {
         let rule = rule_of(reason.code);
@@ -40,28 +41,28 @@ pub fn checks(signals: &Signals, p: &Preferences, decision: &Decision, now: Unix
     others
 }
 
-/// Every rule that an owner can understand or change.
-const RULES: [ReasonCode; 19] = [
-    ReasonCode::OnBattery,
-    ReasonCode::PowerSaver,
-    ReasonCode::Schedule,
-    ReasonCode::InCall,
-    ReasonCode::ExclusiveApp,
-    ReasonCode::FullscreenApp,
-    ReasonCode::ScreenKeptOn,
-    ReasonCode::MediaPlaying,
-    ReasonCode::OtherUser,
-    ReasonCode::RemoteSession,
-    ReasonCode::UserActive,
-    ReasonCode::GpuBusy,
-    ReasonCode::CpuBusy,
-    ReasonCode::GpuHot,
-    ReasonCode::CpuHot,
-    ReasonCode::Metered,
-    ReasonCode::Vpn,
-    ReasonCode::DiskLow,
-    ReasonCode::AtALoss,
-];
+/// Whether a reason is a rule that an owner can understand or change. The others are states of the program, or say of a
+/// rule that its value is unknown.
+const fn is_rule(code: ReasonCode) -> bool {
+    !matches!(
+        code,
+        ReasonCode::TurnedOff
+            | ReasonCode::NotWelcomed
+            | ReasonCode::JournalFailing
+            | ReasonCode::CoordinatorVersion
+            | ReasonCode::DeviceSuspended
+            | ReasonCode::NoDriver
+            | ReasonCode::SoftwareDriver
+            | ReasonCode::WorkerFailing
+            | ReasonCode::Snoozed
+            | ReasonCode::Benchmarking
+            | ReasonCode::SystemSleep
+            | ReasonCode::PowerUnknown
+            | ReasonCode::InputUnknown
+            | ReasonCode::MeteredUnknown
+            | ReasonCode::Starting
+    )
+}
 
 /// The rule behind a reason: what is unknown belongs to the rule that needs it.
 const fn rule_of(code: ReasonCode) -> ReasonCode {

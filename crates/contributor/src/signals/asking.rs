@@ -1,13 +1,18 @@
-//! A thread that reads values when it is asked to, so that a slow disk or a hanging driver holds nobody else up.
+//! Threads that read values when they are asked to, so that a slow disk or a hanging driver holds nobody else up, and how
+//! every thread of a source ends.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use super::{Change, Outlet, Wanted};
+use super::{Change, Outlet, Quick, STOP_WITHIN, Slow, Unknown, Wanted};
+
+/// Between two looks at a thread that is about to end.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// The thread. It sleeps between two questions.
 #[derive(Debug)]
-pub(super) struct Asking {
+struct Asking {
     ask: mpsc::SyncSender<Wanted>,
     thread: JoinHandle<()>,
 }
@@ -15,11 +20,7 @@ pub(super) struct Asking {
 impl Asking {
     /// Starts a thread that makes its reader by `open` and answers each question with what that reads. `None` when the
     /// system refuses a thread: the caller says then that nothing is known.
-    pub(super) fn start<R>(
-        name: &str,
-        open: impl FnOnce() -> R + Send + 'static,
-        outlet: Outlet,
-    ) -> Option<Self>
+    fn start<R>(name: &str, open: impl FnOnce() -> R + Send + 'static, outlet: Outlet) -> Option<Self>
     where
         R: FnMut(&Wanted) -> Change + 'static,
     {
@@ -44,26 +45,94 @@ impl Asking {
     }
 
     /// Asks; dropped while an answer is under way and another question waits.
-    pub(super) fn ask(&self, wanted: &Wanted) {
+    fn ask(&self, wanted: &Wanted) {
         match self.ask.try_send(wanted.clone()) {
             Ok(()) | Err(mpsc::TrySendError::Full(_)) => {}
             Err(mpsc::TrySendError::Disconnected(_)) => tracing::error!("a sensor's thread has ended"),
         }
     }
 
-    /// Ends the thread after the answer under way. One that hangs in its system is left behind: it ends with the process.
-    pub(super) fn stop(self) {
+    /// Ends the thread after the answer under way.
+    fn stop(self) {
         drop(self.ask);
-        let deadline = std::time::Instant::now() + super::STOP_WITHIN;
-        while !self.thread.is_finished() {
-            if std::time::Instant::now() >= deadline {
-                tracing::error!("a sensor's thread hangs and is left behind");
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(5));
+        end(self.thread);
+    }
+}
+
+/// The two threads that every source has: one for the quick values and one for the slow ones, so that a slow disk
+/// delays no look.
+#[derive(Debug, Default)]
+pub(super) struct Questions {
+    quick: Option<Asking>,
+    slow: Option<Asking>,
+}
+
+impl Questions {
+    /// Starts both; a thread that the system refuses leaves its values unknown, and says so.
+    pub(super) fn start<Q, S>(
+        outlet: &Outlet,
+        quick: impl FnOnce() -> Q + Send + 'static,
+        slow: impl FnOnce() -> S + Send + 'static,
+    ) -> Self
+    where
+        Q: FnMut(&Wanted) -> Quick + 'static,
+        S: FnMut(&Wanted) -> Slow + 'static,
+    {
+        let quick = || {
+            let mut read = quick();
+            move |wanted: &Wanted| Change::Quick(Box::new(read(wanted)))
+        };
+        let quick = Asking::start("hearth-look", quick, Arc::clone(outlet));
+        if quick.is_none() {
+            outlet(Change::Quick(Box::new(Quick::unknown(Unknown::Failed))));
         }
-        if self.thread.join().is_err() {
-            tracing::error!("a sensor's thread panicked");
+        let slow = || {
+            let mut read = slow();
+            move |wanted: &Wanted| Change::Slow(Box::new(read(wanted)))
+        };
+        let slow = Asking::start("hearth-sensors", slow, Arc::clone(outlet));
+        if slow.is_none() {
+            outlet(Change::Slow(Box::new(Slow::unknown(Unknown::Failed))));
         }
+        Self { quick, slow }
+    }
+
+    /// Asks for the quick values.
+    pub(super) fn look(&self, wanted: &Wanted) {
+        if let Some(quick) = &self.quick {
+            quick.ask(wanted);
+        }
+    }
+
+    /// Asks for the slow values.
+    pub(super) fn poll(&self, wanted: &Wanted) {
+        if let Some(slow) = &self.slow {
+            slow.ask(wanted);
+        }
+    }
+
+    /// Ends both threads.
+    pub(super) fn stop(&mut self) {
+        for asking in [self.quick.take(), self.slow.take()].into_iter().flatten() {
+            asking.stop();
+        }
+    }
+}
+
+/// Waits for a sensor's thread that has been told to end. One that hangs in its system is left behind: it ends with the
+/// process.
+pub(super) fn end(thread: JoinHandle<()>) {
+    let name = thread.thread().name().unwrap_or_default().to_owned();
+    let deadline = Instant::now() + STOP_WITHIN;
+    // A thread's end is told to nobody but whoever joins it, and a join has no bound.
+    while !thread.is_finished() {
+        if Instant::now() >= deadline {
+            tracing::error!(name, "a sensor's thread hangs and is left behind");
+            return;
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    if thread.join().is_err() {
+        tracing::error!(name, "a sensor's thread panicked");
     }
 }

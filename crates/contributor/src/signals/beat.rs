@@ -9,6 +9,8 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::asking::end;
+
 /// How long after the last look the card still counts as working.
 const WORKS_FOR: Duration = Duration::from_secs(3);
 
@@ -78,22 +80,6 @@ impl Beat {
 
 fn works(looked_at: Option<Instant>, now: Instant) -> bool {
     looked_at.is_some_and(|at| now.saturating_duration_since(at) < WORKS_FOR)
-}
-
-/// Waits for a thread that has been told to end. One that hangs in its system is left behind: it ends with
-/// the process.
-pub(super) fn end(thread: JoinHandle<()>) {
-    let deadline = Instant::now() + super::STOP_WITHIN;
-    while !thread.is_finished() {
-        if Instant::now() >= deadline {
-            tracing::error!("a sensor's thread hangs and is left behind");
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    if thread.join().is_err() {
-        tracing::error!("a sensor's thread panicked");
-    }
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use network::Clock;
 
-use super::asking::Asking;
+use super::asking::Questions;
 use super::programs::Programs;
 use super::slow::Sensors;
-use super::{Change, Outlet, Quick, Reading, Slow, Source, Unknown, Wanted};
+use super::{Change, Outlet, Quick, Reading, Source, Unknown, Wanted};
 
 mod desktop;
 mod devices;
@@ -29,8 +29,7 @@ pub struct LinuxSource {
     data_dir: PathBuf,
     clock: Clock,
     display: Display,
-    quick: Option<Asking>,
-    slow: Option<Asking>,
+    questions: Questions,
     x11: Option<watching::Watching>,
     wayland: Option<wayland::Wayland>,
     gamepads: Option<watching::Watching>,
@@ -60,8 +59,7 @@ impl LinuxSource {
             data_dir,
             clock,
             display,
-            quick: None,
-            slow: None,
+            questions: Questions::default(),
             x11: None,
             wayland: None,
             gamepads: None,
@@ -99,25 +97,18 @@ impl Source for LinuxSource {
     fn start(&mut self, outlet: Outlet) {
         let quick = || {
             let (mut programs, mut devices) = (Programs::open(), devices::Devices::open());
-            move |wanted: &Wanted| {
-                let programs = programs.running(&wanted.programs);
-                let (microphone, camera) = (devices.microphone(), devices.camera());
-                Change::Quick(Box::new(Quick { programs, microphone, camera }))
+            move |wanted: &Wanted| Quick {
+                programs: programs.running(&wanted.programs),
+                microphone: devices.microphone(),
+                camera: devices.camera(),
             }
         };
-        self.quick = Asking::start("hearth-look", quick, outlet.clone());
-        if self.quick.is_none() {
-            outlet(Change::Quick(Box::new(Quick::unknown(Unknown::Failed))));
-        }
         let data_dir = self.data_dir.clone();
         let slow = || {
             let mut sensors = Sensors::open(data_dir);
-            move |wanted: &Wanted| Change::Slow(Box::new(sensors.read(wanted)))
+            move |wanted: &Wanted| sensors.read(wanted)
         };
-        self.slow = Asking::start("hearth-sensors", slow, outlet.clone());
-        if self.slow.is_none() {
-            outlet(Change::Slow(Box::new(Slow::unknown(Unknown::Failed))));
-        }
+        self.questions = Questions::start(&outlet, quick, slow);
         let (list, nodes) = (gamepad::LIST.into(), gamepad::NODES.into());
         self.gamepads = gamepad::watch_gamepads(list, nodes, outlet.clone(), self.clock.clone());
         let idle = self.start_display(&outlet);
@@ -126,24 +117,18 @@ impl Source for LinuxSource {
     }
 
     fn look(&mut self, wanted: &Wanted) {
-        if let Some(quick) = &self.quick {
-            quick.ask(wanted);
-        }
+        self.questions.look(wanted);
     }
 
     fn poll(&mut self, wanted: &Wanted) {
-        if let Some(slow) = &self.slow {
-            slow.ask(wanted);
-        }
+        self.questions.poll(wanted);
     }
 
     fn stop(&mut self) {
         if let Some(desktop) = self.desktop.take() {
             desktop.stop();
         }
-        for asking in [self.quick.take(), self.slow.take()].into_iter().flatten() {
-            asking.stop();
-        }
+        self.questions.stop();
         for watching in [self.x11.take(), self.gamepads.take()].into_iter().flatten() {
             watching.stop();
         }

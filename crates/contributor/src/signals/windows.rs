@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use network::Clock;
 
-use super::asking::Asking;
+use super::asking::Questions;
 use super::beat::Beat;
 use super::programs::Programs;
 use super::slow::Sensors;
@@ -30,8 +30,7 @@ mod state;
 pub struct WindowsSource {
     data_dir: PathBuf,
     clock: Clock,
-    quick: Option<Asking>,
-    slow: Option<Asking>,
+    questions: Questions,
     input: Option<Beat>,
     screen: Option<Beat>,
     desk: Option<desk::Watch>,
@@ -47,8 +46,8 @@ impl std::fmt::Debug for WindowsSource {
 impl WindowsSource {
     /// Sensors that look for free disk where `data_dir` is.
     pub fn new(data_dir: PathBuf, clock: Clock) -> Self {
-        let (quick, slow, input, screen, desk, line) = (None, None, None, None, None, None);
-        Self { data_dir, clock, quick, slow, input, screen, desk, line }
+        let questions = Questions::default();
+        Self { data_dir, clock, questions, input: None, screen: None, desk: None, line: None }
     }
 }
 
@@ -74,51 +73,36 @@ impl Source for WindowsSource {
         self.line = line::watch(outlet.clone());
         let quick = || {
             let mut programs = Programs::open();
-            move |wanted: &Wanted| {
-                Change::Quick(Box::new(Quick {
-                    programs: programs.running(&wanted.programs),
-                    microphone: consent::microphone(),
-                    camera: consent::camera(),
-                }))
+            move |wanted: &Wanted| Quick {
+                programs: programs.running(&wanted.programs),
+                microphone: consent::microphone(),
+                camera: consent::camera(),
             }
         };
-        self.quick = Asking::start("hearth-look", quick, outlet.clone());
-        if self.quick.is_none() {
-            outlet(Change::Quick(Box::new(Quick::unknown(Unknown::Failed))));
-        }
         let data_dir = self.data_dir.clone();
         let slow = || {
             let mut sensors = Sensors::open(data_dir.clone());
             move |wanted: &Wanted| {
                 let free_disk_mbytes = disk::free_mbytes(&data_dir);
-                Change::Slow(Box::new(Slow { free_disk_mbytes, ..sensors.read(wanted) }))
+                Slow { free_disk_mbytes, ..sensors.read(wanted) }
             }
         };
-        self.slow = Asking::start("hearth-sensors", slow, outlet.clone());
-        if self.slow.is_none() {
-            outlet(Change::Slow(Box::new(Slow::unknown(Unknown::Failed))));
-        }
+        self.questions = Questions::start(&outlet, quick, slow);
     }
 
     fn look(&mut self, wanted: &Wanted) {
         for beat in [&self.input, &self.screen].into_iter().flatten() {
             beat.look();
         }
-        if let Some(quick) = &self.quick {
-            quick.ask(wanted);
-        }
+        self.questions.look(wanted);
     }
 
     fn poll(&mut self, wanted: &Wanted) {
-        if let Some(slow) = &self.slow {
-            slow.ask(wanted);
-        }
+        self.questions.poll(wanted);
     }
 
     fn stop(&mut self) {
-        for asking in [self.quick.take(), self.slow.take()].into_iter().flatten() {
-            asking.stop();
-        }
+        self.questions.stop();
         for beat in [self.input.take(), self.screen.take()].into_iter().flatten() {
             beat.stop();
         }

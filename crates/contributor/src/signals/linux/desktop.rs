@@ -20,7 +20,8 @@ use zbus::Connection;
 use self::bus::Backoff;
 use self::facts::{Board, Facts};
 use super::{links, supply};
-use crate::signals::{Outlet, STOP_WITHIN, Unknown};
+use crate::signals::asking::end;
+use crate::signals::{Outlet, Unknown};
 
 mod bus;
 mod facts;
@@ -142,17 +143,7 @@ impl Desktop {
     /// Ends the thread within a second.
     pub(super) fn stop(self) {
         drop(self.stop);
-        let deadline = std::time::Instant::now() + STOP_WITHIN;
-        while !self.thread.is_finished() {
-            if std::time::Instant::now() >= deadline {
-                tracing::error!("the sensors of the desktop hang and are left behind");
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-        if self.thread.join().is_err() {
-            tracing::error!("the sensors of the desktop panicked");
-        }
+        end(self.thread);
     }
 }
 

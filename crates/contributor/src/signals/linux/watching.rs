@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
-use crate::signals::STOP_WITHIN;
+use crate::signals::asking::end;
 
 /// How long after a failure the system is tried again; twice as long after each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -109,17 +109,7 @@ impl Watching {
     /// Ends the thread. One that hangs in its system is left behind: it ends with the process.
     pub(super) fn stop(self) {
         drop(self.wake);
-        let deadline = Instant::now() + STOP_WITHIN;
-        while !self.thread.is_finished() {
-            if Instant::now() >= deadline {
-                tracing::error!("a sensor's thread hangs and is left behind");
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        if self.thread.join().is_err() {
-            tracing::error!("a sensor's thread panicked");
-        }
+        end(self.thread);
     }
 }
 
@@ -172,6 +162,6 @@ mod tests {
         there.recv_timeout(BOUND).unwrap();
         let asked = Instant::now();
         watching.stop();
-        assert!(asked.elapsed() < STOP_WITHIN);
+        assert!(asked.elapsed() < crate::signals::STOP_WITHIN);
     }
 }

@@ -31,7 +31,7 @@ use windows_sys::Win32::UI::WindowsAndMessaging::{
 use windows_sys::core::{PCWSTR, w};
 
 use super::state;
-use crate::signals::beat::end;
+use crate::signals::asking::end;
 use crate::signals::{Change, Outlet, Power, Reading, Session, Unknown};
 
 /// The name of the window's class, in this program only.

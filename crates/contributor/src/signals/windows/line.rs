@@ -26,7 +26,7 @@ use windows_sys::core::{s, w};
 
 use super::library::call;
 use super::reading::{self, Adapter};
-use crate::signals::beat::end;
+use crate::signals::asking::end;
 use crate::signals::{Change, Outlet, Reading, Unknown};
 
 /// Read anew even without news: routes may change while interfaces do not.

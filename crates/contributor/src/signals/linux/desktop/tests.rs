@@ -89,7 +89,7 @@ impl Stage {
         let session = Daemon::start(folder.path(), "session");
         let system = Daemon::start(folder.path(), "system");
         if session.is_none() || system.is_none() {
-            println!("left out: dbus-daemon is not installed");
+            crate::leave_out("the buses, because dbus-daemon is not installed");
             return None;
         }
         std::fs::write(folder.path().join("route"), "Iface\n").unwrap();

@@ -41,7 +41,7 @@ impl Server {
             .stderr(Stdio::null())
             .spawn();
         let Ok(mut child) = child else {
-            println!("left out: Xvfb is not installed");
+            crate::leave_out("the X server, because Xvfb is not installed");
             return None;
         };
         let mut line = String::new();
@@ -241,7 +241,7 @@ fn a_real_window_manager_is_understood() {
         .stderr(Stdio::null())
         .spawn();
     let Ok(child) = manager else {
-        println!("left out: xfwm4 is not installed");
+        crate::leave_out("the window manager, because xfwm4 is not installed");
         return;
     };
     let _manager = Server { child, name: String::new() };

@@ -30,7 +30,7 @@ impl Kwin {
         // The installed file asks for a capability that a container does not grant, and then does not run at all. A copy
         // asks for nothing.
         if let Err(error) = fs::copy(installed, &program) {
-            println!("left out: {} cannot be copied: {error}", installed.display());
+            crate::leave_out(&format!("KWin: {} cannot be copied: {error}", installed.display()));
             return None;
         }
         let child = Command::new("dbus-run-session")
@@ -54,7 +54,7 @@ impl Kwin {
         match child {
             Ok(child) => Some(Self { child, folder }),
             Err(error) => {
-                println!("left out: dbus-run-session does not start: {error}");
+                crate::leave_out(&format!("KWin: dbus-run-session does not start: {error}"));
                 None
             }
         }
