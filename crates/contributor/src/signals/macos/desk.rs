@@ -14,7 +14,7 @@ use super::frameworks::{
     IOServiceClose, IoObject, Look, Owned, kCFRunLoopDefaultMode,
 };
 use super::reading::{self, Supply};
-use crate::signals::beat::end;
+use crate::signals::asking::end;
 use crate::signals::{Change, Outlet, Power, Reading, Unknown};
 
 // IOMessage.h.
