@@ -22,13 +22,14 @@ async fn a_touched_mouse_takes_the_card_back_and_the_work_goes_on_afterwards() {
     home.until(|s| s.state == State::Sharing && s.card.slices_today >= 2).await;
 
     // Between two slices there is nothing to hand back, and so nothing to measure: come back until one was interrupted, each
-    // time a little later after the news of the last one.
-    let mut later = Duration::ZERO;
+    // time a little later after the end of the one before it. A slice takes some 70 ms here and there are 256, so the work
+    // does not run out first.
+    let mut later = Duration::from_millis(20);
     let paused = loop {
-        home.until(|s| s.state == State::Sharing && s.work.as_ref().is_some_and(|w| w.slice_permille > 0))
-            .await;
+        let before = home.until(|s| s.state == State::Sharing).await.card.slices_today;
+        home.until(|s| s.state == State::Sharing && s.card.slices_today > before).await;
         tokio::time::sleep(later).await;
-        later += Duration::from_millis(37);
+        later += Duration::from_millis(7);
         home.touch();
         home.until(|s| s.state == State::Paused).await;
         let handed_back = home.until(|s| s.card.yielded_in_millis.is_some());
