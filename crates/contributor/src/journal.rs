@@ -236,7 +236,8 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open(path)?;
     // FULL: the row is on the disk, not only in the system's cache, before the first byte leaves.
     connection.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA locking_mode = EXCLUSIVE;",
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA locking_mode = EXCLUSIVE;
+         PRAGMA cache_size = -256;",
     )?;
     crate::store::check_integrity(&connection)?;
     connection.execute_batch(SCHEMA)?;

@@ -25,6 +25,7 @@ pub mod signals;
 pub mod status;
 pub mod store;
 pub mod thermostat;
+pub mod yields;
 
 /// Says that a test was left out, past the harness, which shows what a passing test printed to nobody.
 #[cfg(test)]

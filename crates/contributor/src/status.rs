@@ -17,6 +17,7 @@ use crate::link::FaultKind;
 use crate::policy::{Compute, Decision, Kept, Upload};
 use crate::schedule::LinkState;
 use crate::store::DayWork;
+use crate::yields::Yields;
 
 /// Everything that a status is built from.
 #[derive(Debug)]
@@ -53,8 +54,8 @@ pub struct Facts<'a> {
     pub money: Money,
     /// The day's bytes.
     pub sent_today: SentToday,
-    /// Hand-backs of the last 30 days in microseconds, oldest first.
-    pub yields_micros: &'a [u64],
+    /// Hand-backs of the last 30 days.
+    pub yields: &'a Yields,
     /// The work at hand.
     pub work: Option<Work>,
     /// The measurement.
@@ -101,8 +102,8 @@ pub fn build(facts: &Facts<'_>, before: Option<&Status>, now: UnixMillis) -> Sta
             celsius: facts.celsius,
             bundles_today: facts.today.bundles,
             slices_today: facts.today.slices,
-            yielded_in_millis: facts.yields_micros.last().map(|&micros| millis(micros)),
-            yield_p99_millis: percentile_99(facts.yields_micros).map(millis),
+            yielded_in_millis: facts.yields.last_micros().map(millis),
+            yield_p99_millis: facts.yields.p99_micros().map(millis),
         },
         // Files are not delivered yet by this version; the lane says what would be its limit.
         upload: UploadLane {
@@ -124,14 +125,6 @@ pub fn build(facts: &Facts<'_>, before: Option<&Status>, now: UnixMillis) -> Sta
 
 fn millis(micros: u64) -> f64 {
     micros as f64 / 1000.0
-}
-
-/// Nearest rank: the smallest value that at least 99 % of the values do not exceed.
-fn percentile_99(values: &[u64]) -> Option<u64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable();
-    let rank = (sorted.len() * 99).div_ceil(100);
-    sorted.get(rank.checked_sub(1)?).copied()
 }
 
 /// The vetoes, and if there is none and the card still rests, the one thing that is missing.
@@ -276,7 +269,7 @@ mod tests {
             today: DayWork::default(),
             money,
             sent_today: SentToday { sent_bytes: 0, received_bytes: 0 },
-            yields_micros: &[],
+            yields: &Yields::default(),
             work: None,
             benchmark: None,
             notices: &[],
@@ -353,13 +346,5 @@ mod tests {
             Known::Passed,
             (State::Waiting, Some(R::NotWelcomed)),
         );
-    }
-
-    #[test]
-    fn the_99th_percentile_is_a_value_that_was_measured() {
-        let values: Vec<u64> = (1..=200).collect();
-        assert_eq!(percentile_99(&values), Some(198));
-        assert_eq!(percentile_99(&[7]), Some(7));
-        assert_eq!(percentile_99(&[]), None);
     }
 }

@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
 
 use crate::policy::Kept;
+use crate::yields::{self, Yields};
 
 /// Checkpoints larger than this stay in memory: writing them would cost more than computing the slice again.
 pub const MAX_SAVED_CHECKPOINT_BYTES: usize = 16 * 1024 * 1024;
@@ -138,8 +139,8 @@ pub struct Restored {
     pub answers: Option<KnownAnswers>,
     /// Figures by local date.
     pub days: BTreeMap<String, DayWork>,
-    /// Hand-backs of the last 30 days in microseconds.
-    pub yields_micros: Vec<u64>,
+    /// Hand-backs of the last 30 days.
+    pub yields: Yields,
 }
 
 /// The file.
@@ -203,9 +204,11 @@ impl Store {
                 }
             }
         }
-        let since = now.0.saturating_sub(30 * 24 * 3_600_000);
-        let mut query = self.connection.prepare("SELECT micros FROM yields WHERE at >= ?1 ORDER BY at")?;
-        let yields = query.query_map([number(since)], |row| Ok(positive(row.get(0)?)))?;
+        let since = now.0.saturating_sub(yields::KEPT_MILLIS);
+        let mut query =
+            self.connection.prepare("SELECT at, micros FROM yields WHERE at >= ?1 ORDER BY at")?;
+        let noted = query
+            .query_map([number(since)], |row| Ok((UnixMillis(positive(row.get(0)?)), positive(row.get(1)?))))?;
         Ok(Restored {
             leases,
             receipts: self.receipt_envelopes()?,
@@ -213,7 +216,7 @@ impl Store {
             benchmark: self.kept("benchmark")?,
             answers: self.kept("answers")?,
             days: self.days()?,
-            yields_micros: yields.collect::<Result<_, _>>()?,
+            yields: noted.collect::<Result<_, _>>()?,
         })
     }
 
@@ -395,7 +398,7 @@ impl Store {
         let note = || {
             self.connection
                 .execute("INSERT INTO yields (at, micros) VALUES (?1, ?2)", [number(at.0), number(micros)])?;
-            let since = at.0.saturating_sub(30 * 24 * 3_600_000);
+            let since = at.0.saturating_sub(yields::KEPT_MILLIS);
             self.connection.execute("DELETE FROM yields WHERE at < ?1", [number(since)]).map(drop)
         };
         during("note a hand-back", note())
@@ -497,7 +500,8 @@ impl Store {
 fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open(path)?;
     connection.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA locking_mode = EXCLUSIVE;",
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA locking_mode = EXCLUSIVE;
+         PRAGMA cache_size = -256;",
     )?;
     check_integrity(&connection)?;
     connection.execute_batch(SCHEMA)?;

@@ -37,6 +37,7 @@ use crate::schedule::{Command, Event, LinkState, RestoredLease, Schedule, WorkVi
 use crate::signals::{Change, Conditions, Signals, Wanted};
 use crate::status::{self, Facts};
 use crate::store::{DayWork, Restored};
+use crate::yields::Yields;
 
 /// How long work that was a loss is not asked for again.
 const LOSS_FOR: Duration = Duration::from_secs(3600);
@@ -133,7 +134,7 @@ pub(super) struct State {
     /// The window round the latest line of this bundle. It stays in view while slices without a line go by.
     pub(super) found: Option<Waterfall>,
     pub(super) days: BTreeMap<String, DayWork>,
-    pub(super) yields_micros: Vec<u64>,
+    pub(super) yields: Yields,
     pub(super) computing_since: Option<UnixMillis>,
     pub(super) without_work_since: Option<UnixMillis>,
     pub(super) bench: Bench,
@@ -210,7 +211,7 @@ impl State {
             searched: BTreeMap::new(),
             found: None,
             days: restored.days,
-            yields_micros: restored.yields_micros,
+            yields: restored.yields,
             computing_since: None,
             without_work_since: None,
             bench,
@@ -412,7 +413,7 @@ impl State {
             ComputeEvent::Yielded { took } => {
                 if let Some(took) = took {
                     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-                    self.yields_micros.push(micros);
+                    self.yields.note(now, micros);
                     effects.push(Effect::Store(StoreAsk::NoteYield { at: now, micros }));
                 }
                 WorkerNews::Yielded
@@ -764,7 +765,7 @@ impl State {
             today: day,
             money,
             sent_today: self.sent_today.clone(),
-            yields_micros: &self.yields_micros,
+            yields: &self.yields,
             work: work.and_then(|work| self.work_view(work)),
             benchmark: self.bench.shown.as_ref(),
             notices: &self.notices,
@@ -822,7 +823,7 @@ fn first_status(
         today: DayWork::default(),
         money: earnings::money([], &DayWork::default(), None, token),
         sent_today: SentToday { sent_bytes: 0, received_bytes: 0 },
-        yields_micros: &[],
+        yields: &Yields::default(),
         work: None,
         benchmark: None,
         notices: &[],

@@ -298,7 +298,7 @@ fn a_day_of_a_household_goes_as_a_person_would_expect() {
     assert!(house.warmest < 92.0, "a paused card is never warmer than its surroundings: {}", house.warmest);
     let state = &house.play.state;
     assert!(
-        state.yields_micros.len() + state.notices.len() + state.checkpoints.len() + state.days.len() < 10,
+        state.yields.len() + state.notices.len() + state.checkpoints.len() + state.days.len() < 10,
         "a day leaves nothing behind that grows"
     );
 }
