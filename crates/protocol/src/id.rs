@@ -145,6 +145,10 @@ id!(
     BundleId
 );
 id!(
+    /// One device's right to fetch one blob from another.
+    DeliveryId
+);
+id!(
     /// Drawn at random by the sender of a request, so that a copy of the request is recognised.
     Nonce
 );

@@ -7,6 +7,7 @@
 
 pub mod cbor;
 pub mod credit;
+pub mod delivery;
 pub mod frames;
 pub mod id;
 pub mod local;

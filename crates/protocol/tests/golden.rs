@@ -4,8 +4,11 @@
 
 use std::path::PathBuf;
 
+use protocol::delivery::{
+    AskDelivery, Deliverable, DeliveryLease, DeliveryOffer, DeliveryReceipt, PeerAddress,
+};
 use protocol::frames::{Adapter, Pace, Request};
-use protocol::id::{BundleId, CoordinatorId, DeviceId, Hash, LeaseId, NetworkId, Nonce, SliceId};
+use protocol::id::{BundleId, CoordinatorId, DeliveryId, DeviceId, Hash, LeaseId, NetworkId, Nonce, SliceId};
 use protocol::manifest::{
     Buffer, Cost, Family, Feature, InputRange, Kernel, Manifest, Module, Program, Role, SlicePlan, Stage,
     UnitPlan, Validator, Vector,
@@ -279,6 +282,31 @@ fn every_message_keeps_its_bytes() {
             local: true,
         },
     );
+    let lease = DeliveryLease {
+        coordinator,
+        delivery: DeliveryId([11; 32]),
+        provider: key(4).device(),
+        consumer: key(5).device(),
+        blob: Hash::of(b"tile"),
+        blob_bytes: 1_048_576,
+        price: BaseUnits(25),
+        granted_at: UnixMillis(1_795_436_000_000),
+        expires_at: UnixMillis(1_795_436_600_000),
+    };
+    let receipt = DeliveryReceipt { coordinator, delivery: lease.delivery, verified_bytes: 65_536 };
+    let address = PeerAddress {
+        relay: Some("https://relay.example./".into()),
+        direct: vec!["192.0.2.7:4433".into(), "[2001:db8::7]:4433".into()],
+    };
+    let (nonce, sent_at) = (Nonce([12; 32]), UnixMillis(1_795_436_000_000));
+    check_signed(2, lease.clone());
+    check_signed(5, receipt.clone());
+    check_signed(5, AskDelivery { coordinator, nonce, sent_at, blob: lease.blob });
+    let signed = key(2).sign(&network(), lease.clone()).envelope().clone();
+    check_signed(2, DeliveryOffer { nonce, at: sent_at, lease: Some((signed, address.clone())) });
+    let receipts = vec![key(5).sign(&network(), receipt).envelope().clone()];
+    let address = Some(address);
+    check_signed(4, Deliverable { coordinator, nonce, sent_at, address, blobs: vec![lease.blob], receipts });
     check(
         "frame-run",
         &Request::Run {

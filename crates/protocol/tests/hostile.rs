@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use protocol::cbor::{self, DecodeError};
 use protocol::credit::CreditKind;
+use protocol::delivery::{Deliverable, DeliveryLease};
 use protocol::frames::{self, Pace, ReadFrameError, Reply, Request};
 use protocol::id::{BundleId, Hash, NetworkId, Nonce, SliceId};
 use protocol::manifest::{CheckError, Manifest, Program};
@@ -205,12 +206,14 @@ proptest! {
         prop_assert!(cbor::decode::<Manifest>(&bytes, 600).is_err(), "600 random bytes are no manifest");
         drop(cbor::decode::<Heartbeat>(&bytes, 600));
         drop(Envelope::from_bytes::<Receipt>(&bytes));
+        drop(cbor::decode::<DeliveryLease>(&bytes, 600));
+        drop(cbor::decode::<Deliverable>(&bytes, 600));
         drop(frames::read_reply(&mut bytes.as_slice(), 600));
     }
 
     #[test]
     fn a_damaged_message_is_refused_or_the_same(index in 0usize..5000, flip in 1u8..=255) {
-        for name in ["manifest", "work-lease", "heartbeat-answer", "receipt"] {
+        for name in ["manifest", "work-lease", "heartbeat-answer", "receipt", "delivery-lease", "delivery-receipt"] {
             let mut bytes = golden(name);
             let at = index % bytes.len();
             bytes[at] ^= flip;
