@@ -20,6 +20,7 @@
 //! What is counted is the payload of the TCP stream in both directions, with HTTP headers and encryption. Not counted
 //! are the operating system's own headers and retransmissions, and its look-up of the destination's name.
 
+pub mod delivery;
 mod journal;
 mod measure;
 mod meter;
