@@ -25,7 +25,9 @@ mod journal;
 mod measure;
 mod meter;
 mod net;
+mod peers;
 mod purpose;
+mod relay;
 mod tls;
 
 pub use bytes::Bytes;
@@ -35,4 +37,6 @@ pub use journal::{Counts, Egress, Journal, JournalError, MemoryJournal, MemoryRo
 pub use measure::{MeasureError, Measurement, Measuring, Phase, measure};
 pub use meter::Progress;
 pub use net::{Answer, Clock, Net, NetError, Request, Saved, system_clock};
+pub use peers::{Caller, Peers, PeersError, PeersSetup};
 pub use purpose::{PURPOSES, Purpose, PurposeEntry};
+pub use relay::{Admits, Relay, RelayError, RelaySetup, RelayTls};

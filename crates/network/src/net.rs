@@ -23,6 +23,7 @@ use tokio::net::{TcpStream, lookup_host};
 
 use crate::journal::{Counts, Egress, Journal, JournalError, Outcome};
 use crate::meter::{BrokenOff, Meter, Progress};
+use crate::peers::{Peers, PeersError, PeersSetup};
 use crate::purpose::Purpose;
 use crate::tls::Tls;
 
@@ -312,6 +313,14 @@ impl Net {
         writer: &mut W,
     ) -> Result<Saved, NetError> {
         Box::pin(self.call(request, Some(writer))).await
+    }
+
+    /// Opens an endpoint for peers, whose connections stand in the same journal.
+    ///
+    /// # Errors
+    /// [`PeersError`].
+    pub async fn peers(&self, setup: PeersSetup) -> Result<Peers, PeersError> {
+        Peers::open(Arc::clone(&self.journal), Arc::clone(&self.clock), setup).await
     }
 
     async fn call<W: AsyncWrite + Unpin + Send>(

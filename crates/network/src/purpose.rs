@@ -29,6 +29,12 @@ pub enum Purpose {
     Publish,
     /// Looking for and fetching a new version of Hearth.
     Update,
+    /// Delivering a published blob to another device.
+    PeerServe,
+    /// Fetching a published blob from another device.
+    PeerFetch,
+    /// Being within reach of other devices.
+    PeerReach,
 }
 
 /// What a [`Purpose`] sends, and to whom.
@@ -45,7 +51,7 @@ pub struct PurposeEntry {
 }
 
 /// Every purpose there is, in the order of `PRIVACY.md`.
-pub const PURPOSES: [PurposeEntry; 9] = [
+pub const PURPOSES: [PurposeEntry; 12] = [
     PurposeEntry {
         purpose: Purpose::Coordinator,
         code: "coordinator",
@@ -100,6 +106,24 @@ pub const PURPOSES: [PurposeEntry; 9] = [
         receiver: "a coordinator of the network that you joined",
         sends: "the content address of a new version of Hearth",
     },
+    PurposeEntry {
+        purpose: Purpose::PeerServe,
+        code: "peer_serve",
+        receiver: "another device of the network, to which a coordinator sent it",
+        sends: "pieces of files that a publisher of the network released; the other device sees your internet address unless you hide it behind a relay",
+    },
+    PurposeEntry {
+        purpose: Purpose::PeerFetch,
+        code: "peer_fetch",
+        receiver: "another device of the network, which a coordinator chose",
+        sends: "a coordinator's permission to fetch a released file, and signed receipts for what arrived; the other device sees your internet address unless you hide it behind a relay",
+    },
+    PurposeEntry {
+        purpose: Purpose::PeerReach,
+        code: "peer_reach",
+        receiver: "the relay that the network's profile names, and devices that could not be reached after all",
+        sends: "the device's public key, small packets that find the way between two devices, and encrypted bytes that a relay passes on",
+    },
 ];
 
 impl Purpose {
@@ -142,6 +166,6 @@ mod tests {
             assert_eq!(json, format!("\"{}\"", entry.code), "serde and the table must write the same code");
             assert_eq!(Purpose::from_code(entry.code), Some(entry.purpose));
         }
-        assert_eq!(PURPOSES.len(), Purpose::Update as usize + 1, "a purpose is missing from the table");
+        assert_eq!(PURPOSES.len(), Purpose::PeerReach as usize + 1, "a purpose is missing from the table");
     }
 }

@@ -25,7 +25,7 @@ fn names<T: TS>() -> Vec<String> {
 }
 
 /// Codes of purposes in the journal; `network` owns the list and never renames one.
-const PURPOSES: [&str; 9] = [
+const PURPOSES: [&str; 12] = [
     "coordinator",
     "work_input",
     "result",
@@ -35,6 +35,9 @@ const PURPOSES: [&str; 9] = [
     "measurement",
     "publish",
     "update",
+    "peer_serve",
+    "peer_fetch",
+    "peer_reach",
 ];
 
 fn keys(language: &str) -> BTreeSet<String> {

@@ -571,7 +571,9 @@ purpose-chain_rpc = Wallet: reading your balance
 purpose-measurement = Measuring the line
 purpose-publish = Publishing work
 purpose-update = Looking for a new version
-purpose-delivery = Files delivered to other homes
+purpose-peer_serve = Files delivered to other homes
+purpose-peer_fetch = Files fetched from other homes
+purpose-peer_reach = Finding the way to other homes
 purpose-unknown = Another purpose: { $code }
 
 ## Settings

@@ -546,7 +546,9 @@ purpose-chain_rpc = ウォレット：残高の確認
 purpose-measurement = 回線の測定
 purpose-publish = 仕事の公開
 purpose-update = 新しい版の確認
-purpose-delivery = ほかの家庭へ届けたファイル
+purpose-peer_serve = ほかの家庭へ届けたファイル
+purpose-peer_fetch = ほかの家庭から受け取ったファイル
+purpose-peer_reach = ほかの家庭とつながる準備
 purpose-unknown = その他の目的：{ $code }
 
 ## 設定
