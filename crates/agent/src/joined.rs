@@ -163,7 +163,9 @@ mod tests {
                 trusted_permille: 1,
                 fee_permille: 1,
                 withdrawal_fee: BaseUnits(1),
+                delivery_price: BaseUnits::ZERO,
             },
+            relays: Vec::new(),
             local: true,
         };
         key.sign(&NetworkId::of_root_key(&key.public()), profile).envelope().to_bytes()

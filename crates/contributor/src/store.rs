@@ -207,8 +207,9 @@ impl Store {
         let since = now.0.saturating_sub(yields::KEPT_MILLIS);
         let mut query =
             self.connection.prepare("SELECT at, micros FROM yields WHERE at >= ?1 ORDER BY at")?;
-        let noted = query
-            .query_map([number(since)], |row| Ok((UnixMillis(positive(row.get(0)?)), positive(row.get(1)?))))?;
+        let noted = query.query_map([number(since)], |row| {
+            Ok((UnixMillis(positive(row.get(0)?)), positive(row.get(1)?)))
+        })?;
         Ok(Restored {
             leases,
             receipts: self.receipt_envelopes()?,

@@ -87,7 +87,11 @@ mod tests {
         yields.note(UnixMillis(31 * DAY), 30);
         assert_eq!(yields.p99_micros(), Some(90_000), "thirty days to the millisecond still count");
         yields.note(UnixMillis(31 * DAY + 1), 10);
-        assert_eq!((yields.p99_micros(), yields.len()), (Some(30), 2), "the engine ran on, and it is out of the month");
+        assert_eq!(
+            (yields.p99_micros(), yields.len()),
+            (Some(30), 2),
+            "the engine ran on, and it is out of the month"
+        );
     }
 
     #[test]

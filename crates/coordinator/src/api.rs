@@ -141,6 +141,8 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/enroll", post(doors::enroll))
         .route("/v1/heartbeat", post(doors::heartbeat))
         .route("/v1/commit", post(doors::commit))
+        .route("/v1/deliverable", post(doors::deliverable))
+        .route("/v1/delivery", post(doors::delivery))
         .route("/v1/result", post(doors::result))
         .route("/v1/bind", post(doors::bind))
         .route("/v1/relay", post(doors::relay))

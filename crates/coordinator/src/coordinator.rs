@@ -4,6 +4,7 @@
 //! one transaction of the store, and answers. It opens no socket and computes no slice: the API hands requests in,
 //! the verifier's thread and the treasurer's task are told what to do and report back as requests.
 
+mod deliveries;
 mod holds;
 mod jobs;
 mod products;
@@ -14,9 +15,11 @@ mod verdicts;
 mod work;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::delivery::{AskDelivery, Deliverable, DeliveryOffer, DeliveryReceipt};
 use protocol::id::{BundleId, DeviceId, Hash, JobId, LeaseId, NetworkId, Nonce, PublisherId, SliceId};
 use protocol::manifest::Manifest;
 use protocol::profile::Profile;
@@ -111,6 +114,16 @@ pub(crate) enum Request {
     Expect { device: DeviceId, lease: LeaseId, bundle: BundleId, reply: Reply<Expected> },
     /// Outputs have been stored under `blob`; here are their digests.
     Outputs { device: DeviceId, lease: LeaseId, digests: Vec<(SliceId, Hash)>, blob: Hash, reply: Reply<()> },
+    /// A device says what it would deliver, with receipts whose signatures were checked.
+    Deliverable {
+        device: DeviceId,
+        message: Box<Deliverable>,
+        receipts: Vec<Signed<DeliveryReceipt>>,
+        caller: IpAddr,
+        reply: Reply<()>,
+    },
+    /// From whom may a device fetch a blob?
+    AskDelivery { device: DeviceId, message: AskDelivery, origin: [u8; 32], reply: Reply<DeliveryOffer> },
     /// A device names its account.
     Bind { device: DeviceId, message: Bind, evidence: Vec<u8>, reply: Reply<()> },
     /// An owner's signed withdrawal.
@@ -264,6 +277,12 @@ impl Coordinator {
                 answer(reply, self.outputs(device, lease, digests, blob));
                 self.feed_verifier();
             }
+            Request::Deliverable { device, message, receipts, caller, reply } => {
+                answer(reply, self.deliverable(device, &message, &receipts, caller));
+            }
+            Request::AskDelivery { device, message, origin, reply } => {
+                answer(reply, self.ask_delivery(device, &message, &origin));
+            }
             Request::Bind { device, message, evidence, reply } => {
                 answer(reply, self.bind(device, &message, &evidence))
             }
@@ -311,6 +330,9 @@ impl Coordinator {
         self.expire();
         if let Err(failure) = self.mature() {
             tracing::error!(refused = %Refused::from(failure), "credit could not mature");
+        }
+        if let Err(failure) = self.settle_deliveries() {
+            tracing::error!(refused = %Refused::from(failure), "deliveries could not be settled");
         }
         if self.epoch_is_due()
             && let Err(failure) = self.close_epoch()

@@ -121,6 +121,7 @@ pub fn local_parameters() -> Parameters {
         trusted_permille: 1000,
         fee_permille: 50,
         withdrawal_fee: BaseUnits(TOKEN / 1000),
+        delivery_price: BaseUnits::ZERO,
     }
 }
 
@@ -220,6 +221,7 @@ fn sign_profile(
         },
         publishers: [(founding.publisher.clone(), publisher.publisher())].into(),
         parameters: founding.parameters.clone(),
+        relays: Vec::new(),
         local: true,
     };
     root.sign(&network, profile)

@@ -10,6 +10,7 @@ pub mod audit;
 pub mod blobs;
 mod coordinator;
 pub mod credit;
+pub mod delivery;
 pub mod depositing;
 pub mod dispatch;
 pub mod epoch;

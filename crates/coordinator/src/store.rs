@@ -5,6 +5,7 @@
 //! is rolled back as a whole. It never decides anything; the coordinator's loop is its only caller.
 
 pub(crate) mod classes;
+pub(crate) mod deliveries;
 pub(crate) mod devices;
 pub(crate) mod ledger;
 pub(crate) mod settling;
@@ -18,7 +19,11 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 use crate::credit::LedgerError;
 
 /// Schema versions in order; `PRAGMA user_version` says how many have been applied.
-const MIGRATIONS: [&str; 2] = [include_str!("../migrations/v1.sql"), include_str!("../migrations/v2.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../migrations/v1.sql"),
+    include_str!("../migrations/v2.sql"),
+    include_str!("../migrations/v3.sql"),
+];
 
 /// Why the store failed. Nothing of the attempted change was kept.
 #[derive(Debug, thiserror::Error)]

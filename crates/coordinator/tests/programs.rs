@@ -90,7 +90,9 @@ fn write_profile(path: &Path, expires_at: UnixMillis, publishers: &[(&str, Publi
             trusted_permille: 1,
             fee_permille: 1,
             withdrawal_fee: BaseUnits(1),
+            delivery_price: BaseUnits::ZERO,
         },
+        relays: Vec::new(),
         local: true,
     };
     std::fs::write(path, root.sign(&network, profile).envelope().to_bytes()).expect("writable");

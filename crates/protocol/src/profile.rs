@@ -28,6 +28,9 @@ pub struct Profile {
     pub publishers: BTreeMap<String, PublisherId>,
     /// Time spans and shares.
     pub parameters: Parameters,
+    /// Relays through which devices reach each other, for example `https://relay.example/`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relays: Vec<String>,
     /// Only on a network that lives on one machine: software renderers are let in and times are compressed.
     pub local: bool,
 }
@@ -75,6 +78,10 @@ pub struct Parameters {
     pub fee_permille: u16,
     /// Fee of the coordinator's relayer for one withdrawal.
     pub withdrawal_fee: BaseUnits,
+    /// Pay for [`crate::delivery::PRICED_BYTES`] that were delivered to another device and verified there. Zero: deliveries are not
+    /// brokered.
+    #[serde(default, skip_serializing_if = "BaseUnits::is_zero")]
+    pub delivery_price: BaseUnits,
 }
 
 impl Message for Profile {

@@ -21,6 +21,10 @@ pub struct ParseBaseUnitsError;
 impl BaseUnits {
     /// Nothing.
     pub const ZERO: Self = Self(0);
+    /// Whether it is nothing.
+    pub const fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
     /// The sum, or `None` past 2^128.
     pub const fn checked_add(self, other: Self) -> Option<Self> {
         match self.0.checked_add(other.0) {

@@ -9,6 +9,8 @@
 //! | `Signed<WorkResult>` | `POST /v1/result` | `Signed<Accepted>` |
 //! | `Signed<Bind>` | `POST /v1/bind` | `Signed<Accepted>` |
 //! | `Signed<Relay>` | `POST /v1/relay` | `Signed<Relayed>` |
+//! | `Signed<Deliverable>` | `POST /v1/deliverable` | `Signed<Accepted>` |
+//! | `Signed<AskDelivery>` | `POST /v1/delivery` | `Signed<DeliveryOffer>` |
 //! | blob | `GET /v1/blob/{hash}` | its bytes |
 //! | - | `GET /v1/epoch` | `Signed<EpochNotice>` |
 //! | `Signed<Manifest>` | `POST /v1/jobs` | `Signed<Accepted>` |

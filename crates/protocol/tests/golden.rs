@@ -278,7 +278,9 @@ fn every_message_keeps_its_bytes() {
                 trusted_permille: 1000,
                 fee_permille: 50,
                 withdrawal_fee: BaseUnits(3),
+                delivery_price: BaseUnits::ZERO,
             },
+            relays: Vec::new(),
             local: true,
         },
     );

@@ -93,7 +93,9 @@ impl Scene {
                 trusted_permille: 1000,
                 fee_permille: 0,
                 withdrawal_fee: BaseUnits(1),
+                delivery_price: BaseUnits::ZERO,
             },
+            relays: Vec::new(),
             local: true,
         };
         let signed = key.sign(&NetworkId::of_root_key(&key.public()), profile);

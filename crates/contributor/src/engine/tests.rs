@@ -70,7 +70,9 @@ fn profile() -> Profile {
             trusted_permille: 20,
             fee_permille: 50,
             withdrawal_fee: BaseUnits(1),
+            delivery_price: BaseUnits::ZERO,
         },
+        relays: Vec::new(),
         local: true,
     }
 }

@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, State};
 use axum::response::{IntoResponse, Response};
 use protocol::PROTOCOL_VERSION;
+use protocol::delivery::{AskDelivery, Deliverable};
 use protocol::id::{DeviceId, Hash, JobId, Nonce, SliceId};
 use protocol::manifest::Manifest;
 use protocol::sign::{Envelope, Message, Signed};
@@ -67,6 +68,40 @@ pub(super) async fn heartbeat(
     let origin = api.origin(&peer);
     let answer = api.ask(|reply| Request::Heartbeat { device, message, origin, reply }).await?;
     Ok(api.sign(answer))
+}
+
+pub(super) async fn deliverable(
+    State(api): Shared,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    body: Body,
+) -> Answer {
+    let signed: Signed<Deliverable> = opened(&api, body).await?;
+    let (device, request) = (DeviceId(*signed.signer()), signed.body_hash());
+    let mut message = Box::new(signed.into_message());
+    api.check_addressee(&message.coordinator)?;
+    if message.receipts.len() > Deliverable::MAX_RECEIPTS {
+        return Err(Refused::new(RefusalCode::Malformed, "the announcement passes its bounds"));
+    }
+    // A receipt that nobody signed proves nothing, and takes the others nothing away.
+    let receipts = std::mem::take(&mut message.receipts);
+    let receipts = receipts.into_iter().filter_map(|receipt| receipt.verify_any(&api.network).ok()).collect();
+    let caller = peer.ip();
+    api.ask(|reply| Request::Deliverable { device, message, receipts, caller, reply }).await?;
+    Ok(accepted(&api, request))
+}
+
+pub(super) async fn delivery(
+    State(api): Shared,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    body: Body,
+) -> Answer {
+    let signed: Signed<AskDelivery> = opened(&api, body).await?;
+    let device = DeviceId(*signed.signer());
+    let message = signed.into_message();
+    api.check_addressee(&message.coordinator)?;
+    let origin = api.origin(&peer);
+    let offer = api.ask(|reply| Request::AskDelivery { device, message, origin, reply }).await?;
+    Ok(api.sign(offer))
 }
 
 pub(super) async fn commit(State(api): Shared, body: Body) -> Answer {

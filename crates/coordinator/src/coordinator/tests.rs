@@ -2,6 +2,7 @@
 //! loopback, where everybody calls from the same prefix.
 
 mod classes;
+mod deliveries;
 mod values;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -153,7 +154,9 @@ impl Scene {
                 trusted_permille: 0,
                 fee_permille: 50,
                 withdrawal_fee: BaseUnits(1),
+                delivery_price: BaseUnits(80_000),
             },
+            relays: Vec::new(),
             local: true,
         };
         let signed = manifest(&blobs, network, &play);

@@ -411,7 +411,7 @@ impl Office {
         clippy::too_many_arguments,
         reason = "one receipt has this many facts, and one caller knows them all"
     )]
-    fn write_receipt(
+    pub(super) fn write_receipt(
         &self,
         t: &Connection,
         device: DeviceId,

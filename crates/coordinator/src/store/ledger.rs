@@ -189,7 +189,7 @@ pub(crate) struct Unmatured {
 pub(crate) fn unmatured(db: &Connection, device: &DeviceId) -> Result<Vec<Unmatured>, StoreError> {
     let mut query = db.prepare(
         "SELECT sequence, kind, bundle, job, amount, fee FROM receipts
-         WHERE device = ?1 AND state = 'provisional' AND job IS NOT NULL ORDER BY sequence",
+         WHERE device = ?1 AND state = 'provisional' AND kind <> 'delivered' AND job IS NOT NULL ORDER BY sequence",
     )?;
     let rows = query.query_map([device.0], |row| {
         Ok(Unmatured {

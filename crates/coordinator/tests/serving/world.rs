@@ -66,7 +66,9 @@ pub(crate) fn profile() -> Profile {
             trusted_permille: 20,
             fee_permille: 50,
             withdrawal_fee: FEE,
+            delivery_price: BaseUnits::ZERO,
         },
+        relays: Vec::new(),
         local: true,
     }
 }
