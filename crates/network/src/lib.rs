@@ -25,6 +25,7 @@ mod measure;
 mod meter;
 mod net;
 mod purpose;
+mod scavenger;
 mod tls;
 
 pub use bytes::Bytes;
@@ -35,3 +36,4 @@ pub use measure::{MeasureError, Measurement, Measuring, Phase, measure};
 pub use meter::Progress;
 pub use net::{Answer, Clock, Net, NetError, Request, Saved, system_clock};
 pub use purpose::{PURPOSES, Purpose, PurposeEntry};
+pub use scavenger::{Congestion, LiveCap, factory};
