@@ -243,7 +243,8 @@ impl Ledbat {
     /// Whether the round filled `share` of the window. A window that is not used must not grow: pacing by the cap, not
     /// the window, may hold the flow back.
     fn is_used(&self, share: f64) -> bool {
-        self.peak_in_flight as f64 >= self.window * share
+        // Only whole packets fit in.
+        (self.peak_in_flight.saturating_add(self.mtu)) as f64 > self.window * share
     }
 
     fn knee(&self, round: &Round) -> Duration {

@@ -58,7 +58,7 @@ enum Event {
 
 #[derive(Debug)]
 enum Control {
-    Scavenger(Ledbat, Seat),
+    Scavenger(Box<Ledbat>, Seat),
     Cubic(Cubic),
     Constant(u64),
 }
@@ -127,7 +127,7 @@ impl Line {
 
     pub(super) fn add(&mut self, kind: Kind, at: Duration) -> usize {
         let control = match kind {
-            Kind::Scavenger => Control::Scavenger(Ledbat::new(at, 1200), self.uplink.seat()),
+            Kind::Scavenger => Control::Scavenger(Box::new(Ledbat::new(at, 1200)), self.uplink.seat()),
             Kind::Cubic => Control::Cubic(Cubic::default()),
             Kind::Constant(bits) => Control::Constant(bits),
         };
