@@ -17,7 +17,7 @@ use std::num::NonZeroU64;
 use std::os::fd::AsFd as _;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,9 @@ const LOOK_UP: Duration = Duration::from_millis(200);
 /// Addresses for documentation (RFC 5737): they lead nowhere, should anything escape.
 const NEAR: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const FAR: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+
+/// Up to this size a packet counts as a probe: a ping or a question to DNS with its headers.
+pub const PROBE_BYTES: usize = 100;
 
 /// One direction of the line.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,12 +54,20 @@ pub struct Direction {
 pub struct Passed {
     bytes: AtomicU64,
     dropped: AtomicU64,
+    waits: Mutex<Vec<(Instant, Duration)>>,
 }
 
 impl Passed {
     /// Bytes of IP packets that the line took.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How long packets of at most [`PROBE_BYTES`] that came between `from` and `until` had to wait in the queue. This is
+    /// the line's own knowledge: no busy processor adds to it, as it does to a ping.
+    pub fn waits(&self, from: Instant, until: Instant) -> Vec<Duration> {
+        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        waits.iter().filter(|(at, _)| *at >= from && *at < until).map(|(_, wait)| *wait).collect()
     }
 
     /// Packets that found the queue full or were lost.
@@ -195,6 +206,10 @@ fn take_packets(
             continue;
         }
         passed.bytes.fetch_add(length as u64, Ordering::Relaxed);
+        if length <= PROBE_BYTES {
+            let wait = idle_at.saturating_duration_since(now);
+            passed.waits.lock().unwrap_or_else(PoisonError::into_inner).push((now, wait));
+        }
         let takes = Duration::from_secs_f64(length as f64 * 8.0 / direction.bits_per_s as f64);
         idle_at = idle_at.max(now) + takes;
         if queue.send((idle_at + direction.delay, packet[..length].to_vec())).is_err() {

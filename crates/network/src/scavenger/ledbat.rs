@@ -3,12 +3,14 @@
 //! The laws of draft-irtf-iccrg-ledbat-plus-plus-06 (gain, window from 2 to 10 packets at first, decrease in proportion to
 //! the delay, slowdowns that let the base be measured) with a target of 25 ms, and three that it lacks:
 //! * **The knee.** LEDBAT++ grows until the queue reaches its target and stays there, which everybody's ping feels as
-//!   25 ms. Here a queue of a third of the target that lasts is taken as news that the line is full: the window falls to
+//!   25 ms. Here a queue of a quarter of the target that lasts is taken as news that the line is full: the window falls to
 //!   what leaves the queue empty, less a tenth, and grows anew. The line stays nearly full, the queue nearly empty, and the
 //!   regular empty queue shows every flow the true base, which also makes late comers fair.
-//! * **Twice before it counts.** A whole round can be late because this machine's processor was taken. Two in a row are a
-//!   queue.
-//! * **Back in big steps.** After it yielded it starts slowly up to half of the window that it had, then adds.
+//! * **Seen again before it counts.** A whole round can be late because this machine's processor was taken. Three in a row
+//!   are a queue, or two far beyond the target, and it is as long as the shortest of them.
+//! * **Back in growing steps.** The longer no queue was seen, the larger the steps (as H-TCP has it): what noise took is
+//!   regained soon. All flows on a line see its queue at the same time, so their steps stay equal. After it yielded it
+//!   starts slowly up to half of the window that it had.
 
 use std::time::Duration;
 
@@ -17,11 +19,16 @@ use super::delay::{Delays, Round};
 /// Queueing delay beyond which a flow yields in proportion. RFC 6817 allows 100 ms, the draft proposes 60.
 const TARGET: Duration = Duration::from_millis(25);
 /// Queueing delay at which the line counts as full, or so many packets of this flow if they take longer: on a slow line a
-/// few packets that happen to meet are 8 ms already.
-const KNEE: Duration = Duration::from_millis(8);
+/// few packets that happen to meet are 6 ms already.
+const KNEE: Duration = Duration::from_millis(6);
 const KNEE_PACKETS: f64 = 2.0;
-/// Rounds in a row that must show a queue.
-const CONFIRMED: u32 = 2;
+/// Rounds in a row that must show a queue beyond the knee, and beyond the target.
+const BEYOND_KNEE: u32 = 3;
+const BEYOND_TARGET: u32 = 2;
+/// After so many rounds without a queue the steps have doubled, after twice as many they are threefold.
+const PATIENCE_ROUNDS: f64 = 16.0;
+/// No step is larger than so many times the gain.
+const LONGEST_STEP: f64 = 8.0;
 /// What is kept of the window that would just leave the queue empty.
 const HEADROOM: f64 = 0.9;
 /// No round takes more than this share of the window away (draft: half).
@@ -61,8 +68,12 @@ pub(super) struct Ledbat {
     /// Moment that this round began, and the most that was under way in it.
     round_began: Duration,
     peak_in_flight: u64,
-    /// Rounds in a row beyond the knee.
+    /// Rounds in a row beyond the knee, those of them beyond the target, and the shortest of them.
     beyond: u32,
+    beyond_target: u32,
+    shortest: Option<Round>,
+    /// Rounds since one was beyond the knee.
+    clear: u32,
     /// The round under way was sent before the last decrease.
     settling: bool,
     /// Decreases follow each other: somebody else is there.
@@ -103,6 +114,9 @@ impl Ledbat {
             round_began: now,
             peak_in_flight: 0,
             beyond: 0,
+            beyond_target: 0,
+            shortest: None,
+            clear: 0,
             settling: false,
             yielding: false,
             recovered: now,
@@ -184,7 +198,7 @@ impl Ledbat {
     fn end_round(&mut self, now: Duration, starved: bool) {
         let small = self.window <= (SMALL_PACKETS * self.mtu) as f64;
         let Some(round) = self.delays.close(now, small) else { return };
-        let is_used = self.is_used(0.75);
+        let (is_used, peak) = (self.is_used(0.75), self.peak_in_flight.saturating_add(self.mtu));
         self.latest = Some(round);
         self.round_began = now;
         self.peak_in_flight = 0;
@@ -195,37 +209,47 @@ impl Ledbat {
             return;
         }
         if round.queue() > self.knee(&round) {
+            self.clear = 0;
             self.beyond += 1;
-            if self.beyond >= CONFIRMED {
-                self.decrease(now, &round);
+            self.beyond_target = if round.queue() > TARGET { self.beyond_target + 1 } else { 0 };
+            let shortest = self.shortest.filter(|shortest| shortest.trip < round.trip).unwrap_or(round);
+            self.shortest = Some(shortest);
+            let is_first = self.slow_start_ends >= LARGEST_WINDOW as f64;
+            if is_first || self.beyond >= BEYOND_KNEE || self.beyond_target >= BEYOND_TARGET {
+                self.decrease(now, &shortest, peak);
             }
             return;
         }
-        self.beyond = 0;
+        (self.beyond, self.beyond_target, self.shortest) = (0, 0, None);
+        self.clear += 1;
         self.yielding = false;
         if self.window >= self.slow_start_ends && is_used && !starved {
-            self.resize(self.window + self.gain() * self.mtu as f64);
+            let step = (1.0 + f64::from(self.clear) / PATIENCE_ROUNDS).min(LONGEST_STEP);
+            self.resize(self.window + step * self.gain() * self.mtu as f64);
         }
         if now.saturating_sub(self.base_confirmed) > CONFIRM_BASE && self.slowdown == Slowdown::No {
             self.slowdown = Slowdown::At(now);
         }
     }
 
-    fn decrease(&mut self, now: Duration, round: &Round) {
-        let first = self.slow_start_ends >= LARGEST_WINDOW as f64;
+    /// Leaves the queue of `round` and a little more to others. What the window allowed beyond `peak` was never sent.
+    fn decrease(&mut self, now: Duration, round: &Round, peak: u64) {
         let empties = round.base.as_secs_f64() / round.trip.as_secs_f64();
-        if !self.yielding {
-            self.slow_start_ends = self.window / 2.0;
-        }
-        self.resize(self.window * (empties * HEADROOM).max(DEEPEST));
-        if first {
+        let used = self.window.min(peak as f64);
+        if self.slow_start_ends >= LARGEST_WINDOW as f64 {
             // What the queue of the search hid shows after one more round trip.
             self.slowdown = Slowdown::At(now + 2 * round.trip);
         }
+        if !self.yielding {
+            self.slow_start_ends = used / 2.0;
+        }
+        self.resize(used * (empties * HEADROOM).max(DEEPEST));
         self.yielding = true;
         self.settling = true;
+        self.shortest = None;
         // The next round that still shows a queue counts at once.
-        self.beyond = CONFIRMED - 1;
+        self.beyond = BEYOND_KNEE - 1;
+        self.beyond_target = BEYOND_TARGET - 1;
     }
 
     fn slow_down(&mut self, now: Duration) {

@@ -215,8 +215,8 @@ proptest! {
                     let sent = now.saturating_sub(Duration::from_micros(trip_micros));
                     window.on_ack(now, sent, bytes, starved);
                     window.on_end_acks(now, in_flight);
-                    let most = (before + bytes + mtu).max(2 * mtu);
-                    prop_assert!(window.window() <= most, "it grows by what was acknowledged at most");
+                    let most = (before + bytes + 8 * mtu).max(2 * mtu);
+                    prop_assert!(window.window() <= most, "it grows by what was acknowledged or the longest step");
                 }
                 Step::Loss { before_micros, persistent } => {
                     let sent = now.saturating_sub(Duration::from_micros(before_micros));

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use world::link::{Direction, Link};
 
 use self::traffic::{Background, Far, Outcome, Probe, upload};
-use crate::{percentile, rounded, say};
+use crate::{millis, percentile, rounded, say, sorted};
 
 const UP_BITS: u64 = 20_000_000;
 const DOWN_BITS: u64 = 100_000_000;
@@ -104,6 +104,8 @@ struct Seen {
     /// Round trips in ms, sorted.
     pings: Vec<f64>,
     pings_lost: usize,
+    /// What the line itself knows of the queue that each probe found, in ms, sorted.
+    queue: Vec<f64>,
     look_ups: Vec<f64>,
     look_ups_lost: usize,
     household_mbit: f64,
@@ -122,11 +124,13 @@ impl std::fmt::Display for Seen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "ping p50 {} ms p95 {} ms, {} lost of {}; household {:.2} Mbit/s; line used {:.3}",
+            "ping p50 {} ms p95 {} ms, {} lost of {}; queue p50 {} ms p95 {} ms; household {:.2} Mbit/s; line used {:.3}",
             percentile(&self.pings, 50),
             percentile(&self.pings, 95),
             self.pings_lost,
             self.pings_lost + self.pings.len(),
+            percentile(&self.queue, 50),
+            percentile(&self.queue, 95),
             self.household_mbit,
             self.used_share
         )
@@ -157,6 +161,7 @@ impl Home {
         Ok(Seen {
             pings,
             pings_lost,
+            queue: sorted(self.link.up.waits(from, until).into_iter().map(millis)),
             look_ups,
             look_ups_lost,
             household_mbit: household as f64 * 8.0 / 1e6 / seconds,
@@ -196,6 +201,8 @@ impl Home {
             "mbit": rounded(mbit.iter().sum(), 2),
             "added_p50_ms": by_itself.added(idle, 50),
             "added_p95_ms": by_itself.added(idle, 95),
+            "queue_p50_ms": percentile(&by_itself.queue, 50),
+            "queue_p95_ms": percentile(&by_itself.queue, 95),
             "household_share": rounded(upload_seen.household_mbit / alone.household_mbit, 3),
             "household_mbit": rounded(upload_seen.household_mbit, 2),
             "stream_share": rounded(stream_seen.household_mbit * 1e6 / STREAM_BITS as f64, 3),
@@ -228,6 +235,8 @@ impl Home {
             "mbit": rounded(mbit.iter().sum(), 2),
             "added_p50_ms": seen.added(idle, 50),
             "added_p95_ms": seen.added(idle, 95),
+            "queue_p50_ms": percentile(&seen.queue, 50),
+            "queue_p95_ms": percentile(&seen.queue, 95),
         }))
     }
 
