@@ -67,6 +67,9 @@ impl Controller for Scavenger {
         app_limited: bool,
         _rtt: &RttEstimator,
     ) {
+        // `now` was read before the socket was. On a busy machine milliseconds lie between the two, and what arrived in
+        // them would seem to be faster than the line: a base that is too small, and every later round a queue.
+        let now = now.max(Instant::now());
         self.window.on_ack(span(self.began, now), span(self.began, sent), bytes, app_limited);
     }
 

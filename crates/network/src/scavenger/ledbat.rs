@@ -39,7 +39,7 @@ const GENTLEST: u32 = 16;
 const INITIAL_PACKETS: u64 = 10;
 const MINIMUM_PACKETS: u64 = 2;
 /// A window of so many packets makes no lasting queue of its own.
-const SMALL_PACKETS: u64 = 6;
+const SMALL_PACKETS: u64 = 16;
 /// 64 MiB: 1 Gbit/s over half a second. Bounds what a fault of the numbers could do.
 const LARGEST_WINDOW: u64 = 64 << 20;
 /// A base that no round has come near for this long is measured again by a slowdown.
@@ -235,8 +235,10 @@ impl Ledbat {
     /// Leaves the queue of `round` and a little more to others. What the window allowed beyond `peak` was never sent.
     fn decrease(&mut self, now: Duration, round: &Round, peak: u64) {
         let empties = round.base.as_secs_f64() / round.trip.as_secs_f64();
-        let used = self.window.min(peak as f64);
+        let mut used = self.window.min(peak as f64);
         if self.slow_start_ends >= LARGEST_WINDOW as f64 {
+            // The packets of this round left a round trip ago, out of a window that has grown since.
+            used /= 1.0 + self.gain();
             // What the queue of the search hid shows after one more round trip.
             self.slowdown = Slowdown::At(now + 2 * round.trip);
         }
@@ -256,6 +258,7 @@ impl Ledbat {
         let trip = self.latest.map_or(TARGET, |round| round.trip);
         self.slow_start_ends = self.window;
         self.resize(0.0);
+        (self.beyond, self.beyond_target, self.shortest) = (0, 0, None);
         self.slowdown = Slowdown::Until(now + 2 * trip);
         self.base_confirmed = now;
     }
