@@ -34,12 +34,13 @@ impl Factory {
 impl ControllerFactory for Factory {
     fn build(self: Arc<Self>, now: Instant, mtu: u16) -> Box<dyn Controller> {
         let began = self.began;
-        let inner: Box<dyn Controller> = match self.congestion {
+        let inner = match self.congestion {
             Congestion::Scavenger => {
-                Box::new(Scavenger { window: Ledbat::new(span(began, now), mtu), mtu, began })
+                let window = Ledbat::new(span(began, now), mtu);
+                Inner::Ours(Box::new(Scavenger { window, mtu, began, lead: 1.0 }))
             }
-            Congestion::Cubic => Arc::new(CubicConfig::default()).build(now, mtu),
-            Congestion::Bbr3 => Arc::new(Bbr3Config::default()).build(now, mtu),
+            Congestion::Cubic => Inner::Theirs(Arc::new(CubicConfig::default()).build(now, mtu)),
+            Congestion::Bbr3 => Inner::Theirs(Arc::new(Bbr3Config::default()).build(now, mtu)),
         };
         Box::new(Capped { inner, seat: self.uplink.seat(), smoothed_trip: Duration::ZERO, began })
     }
@@ -55,6 +56,8 @@ struct Scavenger {
     window: Ledbat,
     mtu: u16,
     began: Instant,
+    /// What it sends over the mean of all controllers of its factory.
+    lead: f64,
 }
 
 impl Controller for Scavenger {
@@ -74,7 +77,7 @@ impl Controller for Scavenger {
     }
 
     fn on_end_acks(&mut self, now: Instant, in_flight: u64, _app_limited: bool, _largest: Option<u64>) {
-        self.window.on_end_acks(span(self.began, now), in_flight);
+        self.window.on_end_acks(span(self.began, now), in_flight, self.lead);
     }
 
     fn on_congestion_event(
@@ -120,10 +123,40 @@ impl Controller for Scavenger {
     }
 }
 
+/// What a cap is put over.
+#[derive(Debug)]
+enum Inner {
+    Ours(Box<Scavenger>),
+    Theirs(Box<dyn Controller>),
+}
+
+impl Inner {
+    fn get(&self) -> &dyn Controller {
+        match self {
+            Self::Ours(scavenger) => &**scavenger,
+            Self::Theirs(controller) => &**controller,
+        }
+    }
+
+    fn get_mut(&mut self) -> &mut dyn Controller {
+        match self {
+            Self::Ours(scavenger) => &mut **scavenger,
+            Self::Theirs(controller) => &mut **controller,
+        }
+    }
+
+    fn copy(&self) -> Self {
+        match self {
+            Self::Ours(scavenger) => Self::Ours(scavenger.clone()),
+            Self::Theirs(controller) => Self::Theirs(controller.clone_box()),
+        }
+    }
+}
+
 /// Any controller under the shared cap. Without a cap it is the inner one and nothing else.
 #[derive(Debug)]
 struct Capped {
-    inner: Box<dyn Controller>,
+    inner: Inner,
     seat: Seat,
     smoothed_trip: Duration,
     began: Instant,
@@ -132,15 +165,15 @@ struct Capped {
 impl Controller for Capped {
     fn on_sent(&mut self, now: Instant, bytes: u64, largest_pn: u64) {
         self.seat.sent(span(self.began, now), bytes);
-        self.inner.on_sent(now, bytes, largest_pn);
+        self.inner.get_mut().on_sent(now, bytes, largest_pn);
     }
 
     fn on_packet_sent(&mut self, now: Instant, bytes: u16, pn: u64) {
-        self.inner.on_packet_sent(now, bytes, pn);
+        self.inner.get_mut().on_packet_sent(now, bytes, pn);
     }
 
     fn on_cwnd_limited(&mut self) {
-        self.inner.on_cwnd_limited();
+        self.inner.get_mut().on_cwnd_limited();
     }
 
     fn on_ack(
@@ -155,11 +188,14 @@ impl Controller for Capped {
         self.smoothed_trip = rtt.get();
         // Brings the debt up to date, so that a brake is released without anything being sent.
         self.seat.sent(span(self.began, now), 0);
-        self.inner.on_ack(now, sent, bytes, pn, app_limited, rtt);
+        self.inner.get_mut().on_ack(now, sent, bytes, pn, app_limited, rtt);
     }
 
     fn on_end_acks(&mut self, now: Instant, in_flight: u64, app_limited: bool, largest: Option<u64>) {
-        self.inner.on_end_acks(now, in_flight, app_limited, largest);
+        if let Inner::Ours(scavenger) = &mut self.inner {
+            scavenger.lead = self.seat.lead();
+        }
+        self.inner.get_mut().on_end_acks(now, in_flight, app_limited, largest);
     }
 
     fn on_congestion_event(
@@ -171,7 +207,7 @@ impl Controller for Capped {
         lost_bytes: u64,
         largest_lost_pn: u64,
     ) {
-        self.inner.on_congestion_event(
+        self.inner.get_mut().on_congestion_event(
             now,
             sent,
             is_persistent_congestion,
@@ -182,29 +218,29 @@ impl Controller for Capped {
     }
 
     fn on_packet_lost(&mut self, lost_bytes: u16, pn: u64, now: Instant) {
-        self.inner.on_packet_lost(lost_bytes, pn, now);
+        self.inner.get_mut().on_packet_lost(lost_bytes, pn, now);
     }
 
     fn on_spurious_congestion_event(&mut self) {
-        self.inner.on_spurious_congestion_event();
+        self.inner.get_mut().on_spurious_congestion_event();
     }
 
     fn on_mtu_update(&mut self, new_mtu: u16) {
-        self.inner.on_mtu_update(new_mtu);
+        self.inner.get_mut().on_mtu_update(new_mtu);
     }
 
     fn on_ack_frequency_update(&mut self, threshold: u64, max_ack_delay: Duration) {
-        self.inner.on_ack_frequency_update(threshold, max_ack_delay);
+        self.inner.get_mut().on_ack_frequency_update(threshold, max_ack_delay);
     }
 
     fn window(&self) -> u64 {
-        self.inner.window()
+        self.inner.get().window()
     }
 
     fn metrics(&self) -> ControllerMetrics {
-        let mut metrics = self.inner.metrics();
+        let mut metrics = self.inner.get().metrics();
         if let Some(share) = self.seat.share() {
-            let own = metrics.pacing_rate.or_else(|| pace(self.inner.window(), self.smoothed_trip));
+            let own = metrics.pacing_rate.or_else(|| pace(self.inner.get().window(), self.smoothed_trip));
             metrics.pacing_rate = Some(own.map_or(share, |own| own.min(share)));
         }
         metrics
@@ -212,7 +248,7 @@ impl Controller for Capped {
 
     fn clone_box(&self) -> Box<dyn Controller> {
         Box::new(Self {
-            inner: self.inner.clone_box(),
+            inner: self.inner.copy(),
             seat: self.seat.clone(),
             smoothed_trip: self.smoothed_trip,
             began: self.began,
@@ -220,12 +256,15 @@ impl Controller for Capped {
     }
 
     fn initial_window(&self) -> u64 {
-        self.inner.initial_window()
+        self.inner.get().initial_window()
     }
 
     /// The controller under the cap.
     fn into_any(self: Box<Self>) -> Box<dyn Any> {
-        self.inner.into_any()
+        match self.inner {
+            Inner::Ours(scavenger) => scavenger.into_any(),
+            Inner::Theirs(controller) => controller.into_any(),
+        }
     }
 }
 

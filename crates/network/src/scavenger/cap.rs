@@ -1,4 +1,4 @@
-//! One cap for everything that the controllers of one factory send.
+//! One cap for everything that the controllers of one factory send, and how much each of them sends beside the others.
 //!
 //! Each controller has a [`Seat`]. Those that really send share the cap evenly; one that only keeps its path alive takes
 //! nothing from the others, but its bytes count. What all have sent beyond the cap is a debt, and a debt slows everybody:
@@ -80,15 +80,26 @@ impl Shares {
         self.next
     }
 
-    fn sent(&mut self, seat: u64, now: Duration, bytes: u64, cap: u64) {
-        let passed = now.saturating_sub(self.settled_at).as_secs_f64();
-        self.settled_at = self.settled_at.max(now);
-        // More than a second's worth of debt is only known of after the cap was lowered, and is no fault of today's.
-        let most = cap as f64 + bytes as f64;
-        self.debt_bytes = (self.debt_bytes - passed * cap as f64).clamp(0.0, most) + bytes as f64;
+    fn sent(&mut self, seat: u64, now: Duration, bytes: u64, cap: Option<u64>) {
         if let Some(sent) = self.seats.get_mut(&seat) {
             *sent = Sent { bytes: sent.remembered(now) + bytes as f64, at: now };
         }
+        let passed = now.saturating_sub(self.settled_at).as_secs_f64();
+        self.settled_at = self.settled_at.max(now);
+        let Some(cap) = cap else { return };
+        // More than a second's worth of debt is only known of after the cap was lowered, and is no fault of today's.
+        let most = cap as f64 + bytes as f64;
+        self.debt_bytes = (self.debt_bytes - passed * cap as f64).clamp(0.0, most) + bytes as f64;
+    }
+
+    /// What `seat` sends over the mean of all that send.
+    fn lead(&self, seat: u64) -> f64 {
+        let now = self.settled_at;
+        let own = self.seats.get(&seat).map_or(0.0, |sent| sent.remembered(now));
+        let others = self.seats.iter().filter(|(id, _)| **id != seat).map(|(_, sent)| sent.remembered(now));
+        let others: Vec<f64> = others.filter(|bytes| *bytes >= SENDING).collect();
+        let mean = (own + others.iter().sum::<f64>()) / (others.len() + 1) as f64;
+        if mean > 0.0 { own / mean } else { 1.0 }
     }
 
     /// Bytes per second that `seat` may send.
@@ -135,9 +146,13 @@ pub(super) struct Seat {
 
 impl Seat {
     pub(super) fn sent(&self, now: Duration, bytes: u64) {
-        if let Some(cap) = self.uplink.cap.bytes_per_s() {
-            self.uplink.lock().sent(self.id, now, bytes, cap);
-        }
+        let cap = self.uplink.cap.bytes_per_s();
+        self.uplink.lock().sent(self.id, now, bytes, cap);
+    }
+
+    /// What this controller sends over the mean of all that send: 1 if they are equal or it is alone.
+    pub(super) fn lead(&self) -> f64 {
+        self.uplink.lock().lead(self.id)
     }
 
     /// Bytes per second that may be sent; `None` without a cap.
@@ -185,8 +200,10 @@ mod tests {
         send(&second, 1000, 500, 1000);
         send(&first, 1500, 1, 1000);
         assert_eq!(first.share(), Some(1_000_000));
+        assert!(second.lead() > 1.0 && first.lead() < 1.0, "the second sent more of late");
         drop(second);
         assert_eq!(first.share(), Some(2_000_000), "a seat that was given up is free");
+        assert!((first.lead() - 1.0).abs() < 1e-9, "who is alone leads nobody");
     }
 
     #[test]

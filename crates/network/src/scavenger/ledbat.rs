@@ -9,8 +9,9 @@
 //! * **Seen again before it counts.** A whole round can be late because this machine's processor was taken. Three in a row
 //!   are a queue, or two far beyond the target, and it is as long as the shortest of them.
 //! * **Back in growing steps.** The longer no queue was seen, the larger the steps (as H-TCP has it): what noise took is
-//!   regained soon. All flows on a line see its queue at the same time, so their steps stay equal. After it yielded it
-//!   starts slowly up to half of the window that it had.
+//!   regained soon. After it yielded it starts slowly up to half of the window that it had.
+//! * **Even steps for uneven flows.** A flow that sends more than the mean of our own takes smaller steps, one that sends
+//!   less takes larger ones, so that they meet within a few decreases and not within a minute.
 
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ const BEYOND_TARGET: u32 = 2;
 const PATIENCE_ROUNDS: f64 = 16.0;
 /// No step is larger than so many times the gain.
 const LONGEST_STEP: f64 = 8.0;
+/// By how much its lead over our other flows may shorten or lengthen a flow's step.
+const EVENING: f64 = 4.0;
 /// What is kept of the window that would just leave the queue empty.
 const HEADROOM: f64 = 0.9;
 /// No round takes more than this share of the window away (draft: half).
@@ -133,8 +136,9 @@ impl Ledbat {
         self.batch.newest_sent = self.batch.newest_sent.max(Some(sent));
     }
 
-    /// All acknowledgements that came together have been told; `in_flight` bytes are still under way.
-    pub(super) fn on_end_acks(&mut self, now: Duration, in_flight: u64) {
+    /// All acknowledgements that came together have been told; `in_flight` bytes are still under way. `lead`: what this flow
+    /// sends over the mean of our own flows.
+    pub(super) fn on_end_acks(&mut self, now: Duration, in_flight: u64, lead: f64) {
         let batch = std::mem::take(&mut self.batch);
         self.peak_in_flight = self.peak_in_flight.max(in_flight.saturating_add(batch.bytes));
         match self.slowdown {
@@ -147,7 +151,7 @@ impl Ledbat {
             self.resize(self.window + self.gain() * batch.bytes as f64);
         }
         if batch.newest_sent.is_some_and(|sent| sent >= self.round_began) {
-            self.end_round(now, batch.starved);
+            self.end_round(now, batch.starved, lead);
         }
     }
 
@@ -195,7 +199,7 @@ impl Ledbat {
         Some((self.window * factor / trip.as_secs_f64()).max(pair) as u64)
     }
 
-    fn end_round(&mut self, now: Duration, starved: bool) {
+    fn end_round(&mut self, now: Duration, starved: bool, lead: f64) {
         let small = self.window <= (SMALL_PACKETS * self.mtu) as f64;
         let Some(round) = self.delays.close(now, small) else { return };
         let (is_used, peak) = (self.is_used(0.75), self.peak_in_flight.saturating_add(self.mtu));
@@ -224,7 +228,8 @@ impl Ledbat {
         self.clear += 1;
         self.yielding = false;
         if self.window >= self.slow_start_ends && is_used && !starved {
-            let step = (1.0 + f64::from(self.clear) / PATIENCE_ROUNDS).min(LONGEST_STEP);
+            let even = lead.powi(-2).clamp(1.0 / EVENING, EVENING);
+            let step = (even * (1.0 + f64::from(self.clear) / PATIENCE_ROUNDS)).min(LONGEST_STEP);
             self.resize(self.window + step * self.gain() * self.mtu as f64);
         }
         if now.saturating_sub(self.base_confirmed) > CONFIRM_BASE && self.slowdown == Slowdown::No {

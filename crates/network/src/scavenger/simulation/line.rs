@@ -283,12 +283,12 @@ impl Line {
         let state = &mut self.flows[flow];
         state.in_flight -= PACKET * packets.len() as u64;
         match &mut state.control {
-            Control::Scavenger(ledbat, _) => {
+            Control::Scavenger(ledbat, seat) => {
                 for (packet, off) in packets.iter().zip(off) {
                     let sent = packet.sent.as_nanos() as i64 - off;
                     ledbat.on_ack(now, Duration::from_nanos(sent.max(0) as u64), PACKET, false);
                 }
-                ledbat.on_end_acks(now, state.in_flight);
+                ledbat.on_end_acks(now, state.in_flight, seat.lead());
             }
             Control::Cubic(cubic) => {
                 packets.iter().for_each(|packet| cubic.acked(now, now.saturating_sub(packet.sent)));
