@@ -4,7 +4,7 @@
 //! the delay, slowdowns that let the base be measured) with a target of 25 ms, and three that it lacks:
 //! * **The knee.** LEDBAT++ grows until the queue reaches its target and stays there, which everybody's ping feels as
 //!   25 ms. Here a queue of a quarter of the target that lasts is taken as news that the line is full: the window falls to
-//!   what leaves the queue empty, less a tenth, and grows anew. The line stays nearly full, the queue nearly empty, and the
+//!   what leaves the queue empty, less a seventh, and grows anew. The line stays nearly full, the queue nearly empty, and the
 //!   regular empty queue shows every flow the true base, which also makes late comers fair.
 //! * **Seen again before it counts.** A whole round can be late because this machine's processor was taken. Three in a row
 //!   are a queue, or two far beyond the target, and it is as long as the shortest of them.
@@ -33,7 +33,7 @@ const LONGEST_STEP: f64 = 8.0;
 /// By how much its lead over our other flows may shorten or lengthen a flow's step.
 const EVENING: f64 = 4.0;
 /// What is kept of the window that would just leave the queue empty.
-const HEADROOM: f64 = 0.9;
+const HEADROOM: f64 = 0.85;
 /// No round takes more than this share of the window away (draft: half).
 const DEEPEST: f64 = 0.5;
 /// Divisor of the gain at most (draft).
