@@ -14,6 +14,8 @@
 mod compositor;
 mod contributor;
 mod desktop;
+#[cfg(target_os = "linux")]
+pub mod link;
 mod program;
 mod scripted_home;
 

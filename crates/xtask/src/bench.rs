@@ -28,6 +28,11 @@ pub(crate) enum Name {
     /// The agent in the tray, beside Debian's boinc-client in the same minutes: {pss_mb, core_share, wakeups_per_s,
     /// boinc_pss_mb, boinc_core_share}.
     Footprint,
+    /// What a household on an emulated line of 20/100 Mbit/s, 30 ms and 500 kB of buffer notices of an upload in the
+    /// background, with iroh's default controller, BBR and ours: per controller {added_p50_ms, added_p95_ms, idle_share,
+    /// household_share} and more. Linux; needs root or unprivileged user namespaces, /dev/net/tun and `ip`. Takes four
+    /// minutes.
+    Household,
 }
 
 /// Builds what is needed, measures, prints.
@@ -44,17 +49,22 @@ pub(crate) fn bench(name: Name, real: bool) -> Result<ExitCode> {
         Name::GpuPeak => ("gpu-peak", Purpose::Run, &["worker"]),
         // A whole network and a desktop, whose tools are those of the tests.
         Name::Footprint => ("footprint", Purpose::Test, &["worker", "agent", "coordinator"]),
+        Name::Household => ("household", Purpose::Run, &[]),
     };
     install::install(purpose)?;
     match name {
         Name::GpuPeak => install::clpeak()?,
         Name::Footprint => install::boinc()?,
         Name::Yield if real => install::compositor()?,
-        Name::Search | Name::Yield | Name::Slicing => {}
+        Name::Search | Name::Yield | Name::Slicing | Name::Household => {}
     }
-    must(
-        cargo().args(["build", "--release", "--locked"]).args(packages.iter().flat_map(|p| ["--package", p])),
-    )?;
+    if !packages.is_empty() {
+        must(
+            cargo()
+                .args(["build", "--release", "--locked"])
+                .args(packages.iter().flat_map(|p| ["--package", p])),
+        )?;
+    }
     // Only watches, and is the tests' own: built as they are, it brings none of their features into the programs.
     must(cargo().args(["build", "--locked", "--package", "hearth-tests", "--bin", "bench"]))?;
     let folder = workspace::target().join("release");

@@ -6,6 +6,8 @@
 
 mod footprint;
 mod gpu_peak;
+#[cfg(target_os = "linux")]
+mod household;
 mod real_yields;
 mod search;
 mod slicing;
@@ -34,8 +36,10 @@ fn main() -> ExitCode {
         "slicing" => slicing::measure(),
         "footprint" => footprint::measure(),
         "gpu-peak" => gpu_peak::measure(),
+        #[cfg(target_os = "linux")]
+        "household" => household::measure(),
         other => Err(format!(
-            "no figure is called {other:?}; there are search, yield, yield-real, slicing, footprint, gpu-peak"
+            "no figure is called {other:?}; there are search, yield, yield-real, slicing, footprint, gpu-peak, household"
         )
         .into()),
     };
