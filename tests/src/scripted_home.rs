@@ -10,6 +10,7 @@ use contributor::signals::{Change, Input, Reading};
 use contributor::{Engine, Handle, Request, Setup, identity};
 use protocol::local::Status;
 use protocol::profile::Profile;
+use protocol::receipt::Receipt;
 use protocol::sign::Envelope;
 use protocol::units::UnixMillis;
 use tokio::sync::watch;
@@ -24,6 +25,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 pub struct ScriptedHome {
     engine: Handle,
     script: Script,
+    journal: Arc<SqliteJournal>,
 }
 
 impl ScriptedHome {
@@ -42,6 +44,7 @@ impl ScriptedHome {
         for change in quiet_changes(long_ago()) {
             script.tell(change);
         }
+        let kept = Arc::clone(&journal);
         let mut setup = Setup::new(folder, network, profile, key, journal, binary("worker"));
         setup.signals = Box::new(script.source());
         setup.worker = WorkerSpec::new(binary("worker"));
@@ -49,12 +52,26 @@ impl ScriptedHome {
         let engine = Engine::start(setup).expect("the engine starts");
         let agreed = engine.client().ask(|reply| Request::FinishWelcome { autostart: false, reply }).await;
         agreed.expect("Welcome is done");
-        Self { engine, script }
+        Self { engine, script, journal: kept }
     }
 
     /// The engine.
     pub fn engine(&self) -> &Handle {
         &self.engine
+    }
+
+    /// Its journal.
+    pub fn journal(&self) -> &SqliteJournal {
+        &self.journal
+    }
+
+    /// Every receipt that the coordinator has given it.
+    ///
+    /// # Panics
+    /// When the engine has ended.
+    pub async fn receipts(&self) -> Vec<Receipt> {
+        let client = self.engine.client();
+        client.ask(|reply| Request::Receipts { after_sequence: 0, reply }).await.expect("the engine goes on")
     }
 
     /// Says what happens on the machine.

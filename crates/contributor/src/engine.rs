@@ -26,6 +26,7 @@ use crate::journal::SqliteJournal;
 use crate::link::{Address, Link, NetLink, Randomness, system_randomness};
 use crate::preferences;
 use crate::runner::{Compute, Runner};
+use crate::share::{Share, ShareTerms};
 use crate::shelf::Shelf;
 use crate::signals::{Source, system_source};
 use crate::store::{Store, StoreError};
@@ -200,6 +201,8 @@ impl Handle {
 /// What the loop drives; tests bring their own.
 struct Parts {
     link: Box<dyn Link>,
+    /// Absent in tests that have no network.
+    share: Option<Share>,
     compute: Box<dyn Compute>,
     bench: Box<dyn Bench>,
     check: Box<dyn Check>,
@@ -245,7 +248,7 @@ impl Engine {
         let opened = Store::open(&data_dir, &network, now)?;
         notice(ErrorCode::Internal, opened.kept_aside.as_deref());
         let restored = opened.store.restore(now)?;
-        let blobs = data_dir.join("blobs");
+        let (blobs, folder) = (data_dir.join("blobs"), data_dir.join("delivered"));
         let shelf = Shelf::open(&blobs).map_err(|source| StartError::Shelf { path: blobs, source })?;
 
         let (tell, inputs) = mpsc::unbounded_channel();
@@ -270,6 +273,24 @@ impl Engine {
             base_url: coordinator.url.clone(),
             key: Arc::new(key),
         };
+        let terms = profile.message();
+        let terms = ShareTerms {
+            address: address.clone(),
+            relays: terms.relays.clone(),
+            local: terms.local,
+            brokered: !terms.parameters.delivery_price.is_zero(),
+        };
+        let share_tell = outlet(&tell);
+        let share = Share::start(
+            net.clone(),
+            terms,
+            &folder,
+            shelf.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&randomness),
+            Arc::new(move |event| share_tell(Input::Share(event))),
+        )
+        .map_err(|source| StartError::Shelf { path: folder, source })?;
         let link_tell = outlet(&tell);
         let link = NetLink::new(
             net.clone(),
@@ -277,6 +298,7 @@ impl Engine {
             shelf.clone(),
             Arc::clone(&clock),
             randomness,
+            share.fetcher(),
             Arc::new(move |event| link_tell(Input::Link(event))),
         );
         // Whether the processor may stand in for a card is judged by the profile, so that the owner learns the reason.
@@ -306,6 +328,7 @@ impl Engine {
         };
         let parts = Parts {
             link: Box::new(link),
+            share: Some(share),
             compute: Box::new(compute),
             bench: Box::new(bench),
             check: Box::new(check),
@@ -372,6 +395,11 @@ impl Parts {
         for effect in effects {
             match effect {
                 Effect::Link(ask) => self.link.give(ask),
+                Effect::Share(rule) => {
+                    if let Some(share) = &self.share {
+                        share.set(rule);
+                    }
+                }
                 Effect::Compute(ask) => self.compute.give(ask),
                 Effect::Store(ask) => self.keeper.give(ask),
                 Effect::Look(wanted) => self.signals.look(&wanted),
@@ -400,6 +428,9 @@ impl Parts {
             self.bench.stop().await;
             self.check.stop().await;
             self.link.stop().await;
+            if let Some(share) = self.share.take() {
+                share.stop().await;
+            }
         };
         if tokio::time::timeout(STOP_WITHIN, ended).await.is_err() {
             tracing::error!("a part of the engine did not end in time");

@@ -20,6 +20,7 @@ pub mod preferences;
 pub mod privacy;
 pub mod runner;
 pub mod schedule;
+pub mod share;
 pub mod shelf;
 pub mod signals;
 pub mod status;

@@ -28,6 +28,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::engine::{BindTerms, RelayTerms, Reply};
+use crate::share::Fetcher;
 use crate::shelf::{Shelf, ShelfError};
 
 /// Draws 32 random bytes.
@@ -288,6 +289,8 @@ struct Shared {
     clock: Clock,
     randomness: Randomness,
     fetches: Semaphore,
+    /// Fetches from other homes first.
+    peers: Fetcher,
 }
 
 /// To whom a [`NetLink`] speaks, and as whom.
@@ -317,12 +320,14 @@ impl NetLink {
         shelf: Shelf,
         clock: Clock,
         randomness: Randomness,
+        peers: Fetcher,
         outlet: LinkOutlet,
     ) -> Self {
         let Address { network, coordinator, base_url, key } = address;
         let base_url = base_url.trim_end_matches('/').to_owned();
         let fetches = Semaphore::new(FETCHES);
-        let shared = Shared { net, network, coordinator, base_url, key, shelf, clock, randomness, fetches };
+        let shared =
+            Shared { net, network, coordinator, base_url, key, shelf, clock, randomness, fetches, peers };
         Self { shared: Arc::new(shared), outlet, tasks: JoinSet::new() }
     }
 }
@@ -446,6 +451,17 @@ impl Shared {
         }
         // The semaphore is never closed while a task of this link lives.
         let _permit = self.fetches.acquire().await.map_err(|_| LinkFault::OtherRequest)?;
+        // The coordinator has every blob, so whatever keeps a peer from delivering costs a moment and no more.
+        match self.peers.fetch(blob).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::info!(
+                    error = &error as &dyn std::error::Error,
+                    "no peer delivers a blob, the coordinator does"
+                );
+            }
+        }
         let io = |source| ShelfError::Io { blob, source };
         let mut part = tokio::fs::File::create(self.shelf.part_path(&blob)).await.map_err(io)?;
         let request =

@@ -70,13 +70,35 @@ impl Shelf {
         Ok(Self { dir: dir.to_owned() })
     }
 
-    fn path(&self, blob: &Hash) -> PathBuf {
+    /// Where a complete blob lies.
+    pub(crate) fn path(&self, blob: &Hash) -> PathBuf {
         self.dir.join(blob.to_string())
     }
 
     /// Where a fetch writes until it is complete.
     pub fn part_path(&self, blob: &Hash) -> PathBuf {
         self.dir.join(format!("{blob}.part"))
+    }
+
+    /// Where the tree of a blob's hashes is kept once it was delivered.
+    pub(crate) fn outboard_path(&self, blob: &Hash) -> PathBuf {
+        self.dir.join(format!("{blob}.hashes"))
+    }
+
+    /// Every complete blob with its length.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn list(&self) -> Result<Vec<(Hash, u64)>, std::io::Error> {
+        let mut blobs = Vec::new();
+        for entry in std::fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            if let Some(blob) = entry.file_name().to_str().and_then(|name| name.parse::<Hash>().ok()) {
+                blobs.push((blob, entry.metadata()?.len()));
+            }
+        }
+        blobs.sort_unstable();
+        Ok(blobs)
     }
 
     /// Whether the blob is there (its bytes are checked when it is read).
@@ -164,6 +186,10 @@ impl Shelf {
         for (_, bytes, path) in files {
             if sum <= quota_bytes {
                 break;
+            }
+            let hashes = path.with_extension("hashes");
+            if hashes.is_file() {
+                std::fs::remove_file(hashes)?;
             }
             std::fs::remove_file(path)?;
             sum -= bytes;

@@ -32,6 +32,8 @@ pub struct Facts<'a> {
     pub kept: &'a Kept,
     /// Whether the card computes at this moment.
     pub computing: bool,
+    /// Whether something is being delivered to another home.
+    pub delivering: bool,
     /// The line to the coordinator.
     pub link: LinkState,
     /// Why there is no work.
@@ -73,10 +75,7 @@ pub fn build(facts: &Facts<'_>, before: Option<&Status>, now: UnixMillis) -> Sta
         _ => now,
     };
     let measured = facts.benchmark.and_then(|benchmark| benchmark.up_bits_per_s);
-    let limit = match facts.preferences.upload_kbits {
-        0 => measured.map(|bits| bits / 4 * 3),
-        kbits => Some(u64::from(kbits) * 1000),
-    };
+    let limit = upload_limit(facts.preferences, facts.benchmark);
     let (duty_percent, light) = match &facts.decision.compute {
         Compute::Run { pace, light } if facts.computing => (Some(pace.duty_percent), *light),
         Compute::Run { .. } | Compute::Suspend(_) => (None, false),
@@ -105,10 +104,9 @@ pub fn build(facts: &Facts<'_>, before: Option<&Status>, now: UnixMillis) -> Sta
             yielded_in_millis: facts.yields.last_micros().map(millis),
             yield_p99_millis: facts.yields.p99_micros().map(millis),
         },
-        // Files are not delivered yet by this version; the lane says what would be its limit.
         upload: UploadLane {
             reasons: held,
-            sharing: false,
+            sharing: facts.delivering,
             measured_bits_per_s: measured,
             limit_bits_per_s: limit,
         },
@@ -121,6 +119,14 @@ pub fn build(facts: &Facts<'_>, before: Option<&Status>, now: UnixMillis) -> Sta
         notices: facts.notices.to_vec(),
         wallet: WalletBrief::None,
     }
+}
+
+/// What all deliveries together may send, in bits per second: the least of the owner's limit and three quarters of the measured line.
+/// `None` while neither is known.
+pub fn upload_limit(preferences: &Preferences, benchmark: Option<&Benchmark>) -> Option<u64> {
+    let measured = benchmark.and_then(|benchmark| benchmark.up_bits_per_s).map(|bits| bits / 4 * 3);
+    let wanted = (preferences.upload_kbits > 0).then(|| u64::from(preferences.upload_kbits) * 1000);
+    wanted.into_iter().chain(measured).min()
 }
 
 fn millis(micros: u64) -> f64 {
@@ -258,6 +264,7 @@ mod tests {
             preferences: &preferences,
             kept: &Kept { welcomed: true, ..Kept::default() },
             computing,
+            delivering: false,
             link,
             no_work,
             known,

@@ -121,7 +121,7 @@ pub fn local_parameters() -> Parameters {
         trusted_permille: 1000,
         fee_permille: 50,
         withdrawal_fee: BaseUnits(TOKEN / 1000),
-        delivery_price: BaseUnits::ZERO,
+        delivery_price: BaseUnits(TOKEN / 1000),
     }
 }
 

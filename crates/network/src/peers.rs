@@ -116,7 +116,7 @@ pub struct Peers {
     endpoint: Endpoint,
     door: Door,
     callers: Mutex<mpsc::Receiver<Caller>>,
-    listening: JoinSet<()>,
+    listening: Mutex<JoinSet<()>>,
     setup: PeersSetup,
 }
 
@@ -190,7 +190,7 @@ impl Peers {
         let mut listening = JoinSet::new();
         listening.spawn(listen(endpoint.clone(), door.clone(), tell));
         listening.spawn(count_the_rest(endpoint.clone(), door.clone(), rest));
-        Ok(Self { endpoint, door, callers: Mutex::new(callers), listening, setup })
+        Ok(Self { endpoint, door, callers: Mutex::new(callers), listening: Mutex::new(listening), setup })
     }
 
     /// Where this device can be found: its relay, and those socket addresses that are no secret of the house. On the local
@@ -291,11 +291,17 @@ impl Peers {
     }
 
     /// Says goodbye to everybody, and returns when the socket is closed and every row is.
-    pub async fn close(mut self) {
+    pub async fn close(&self) {
         if tokio::time::timeout(CLOSE_WITHIN, self.endpoint.close()).await.is_err() {
             tracing::warn!("the endpoint for peers did not close in time");
         }
-        self.listening.shutdown().await;
+        // They end by themselves with the endpoint, after a last word to the journal.
+        let mut listening = self.listening.lock().await;
+        let ended = async { while listening.join_next().await.is_some() {} };
+        if tokio::time::timeout(CLOSE_WITHIN, ended).await.is_err() {
+            tracing::warn!("the endpoint for peers was still at work when it was closed");
+            listening.shutdown().await;
+        }
     }
 }
 

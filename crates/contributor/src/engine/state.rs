@@ -31,9 +31,10 @@ use crate::earnings::{self, Prices, Token};
 use crate::journal::{JournalRow, ReadJournalError, Sums};
 use crate::ledger::Ledger;
 use crate::link::{FaultKind, LinkAsk, LinkEvent, verify_lease};
-use crate::policy::{self, Compute, Decision, Memory};
+use crate::policy::{self, Compute, Decision, Memory, Upload};
 use crate::runner::{ComputeAsk, ComputeEvent};
 use crate::schedule::{Command, Event, LinkState, RestoredLease, Schedule, WorkView, WorkerNews};
+use crate::share::{Rule, ShareEvent};
 use crate::signals::{Change, Conditions, Signals, Wanted};
 use crate::status::{self, Facts};
 use crate::store::{DayWork, Restored};
@@ -51,6 +52,7 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(60);
 pub(super) enum Input {
     Signal(Change),
     Link(LinkEvent),
+    Share(ShareEvent),
     Compute(ComputeEvent),
     Stored(StoreNews),
     Bench(BenchProgress),
@@ -66,6 +68,7 @@ pub(super) type WithRows = Box<dyn FnOnce(Result<(Vec<JournalRow>, u64), ReadJou
 /// What is to be done.
 pub(super) enum Effect {
     Link(LinkAsk),
+    Share(Rule),
     Compute(ComputeAsk),
     Store(StoreAsk),
     Look(Wanted),
@@ -119,6 +122,10 @@ pub(super) struct State {
     pub(super) ledger: Ledger,
     /// What the schedule was told last: pace, and whether it may speak.
     pub(super) told: (Option<protocol::frames::Pace>, bool),
+    /// What the share was told last.
+    pub(super) lent: Rule,
+    /// Something is on its way to another home.
+    pub(super) delivering: bool,
     /// What work was found to cost and pay when that was a loss, and when.
     pub(super) loss: Option<((u32, u32), UnixMillis)>,
     pub(super) disk_full: bool,
@@ -198,6 +205,8 @@ impl State {
             schedule,
             ledger,
             told: (None, false),
+            lent: Rule::NOTHING,
+            delivering: false,
             loss: None,
             disk_full: false,
             forged_receipt: false,
@@ -261,6 +270,7 @@ impl State {
         match input {
             Input::Signal(change) => self.take_in_signal(change, now),
             Input::Link(event) => self.take_in_link(event, now, &mut effects),
+            Input::Share(ShareEvent::Delivering(delivering)) => self.delivering = delivering,
             Input::Compute(event) => self.take_in_compute(event, now, &mut effects),
             Input::Stored(news) => self.take_in_stored(news, now, &mut effects),
             Input::Bench(progress) => self.take_in_bench(progress, now, &mut effects),
@@ -619,6 +629,11 @@ impl State {
             }
             self.told = (pace, permitted);
         }
+        let rule = self.rule();
+        if self.lent != rule {
+            self.lent = rule;
+            effects.push(Effect::Share(rule));
+        }
         if self.memory.kept != kept {
             effects.push(Effect::Store(StoreAsk::KeepPolicy { kept: self.memory.kept, replies: Vec::new() }));
         }
@@ -632,6 +647,16 @@ impl State {
         if self.schedule.is_computing() != self.computing_since.is_some() || self.account_due(now) {
             self.account(now, effects);
         }
+    }
+
+    /// What the upload may be used for. A line that was never measured is lent only on the local network, where there is none:
+    /// nobody knows what would be left of it.
+    fn rule(&self) -> Rule {
+        let limit_bits_per_s = status::upload_limit(&self.preferences, self.bench.shown.as_ref());
+        let known = limit_bits_per_s.is_some() || self.profile.local;
+        let permitted = self.told.1 && matches!(self.schedule.link(), LinkState::Up);
+        let deliver = permitted && known && self.decision.upload == Upload::Share;
+        Rule { deliver, limit_bits_per_s }
     }
 
     fn conditions(&self) -> Conditions {
@@ -754,6 +779,7 @@ impl State {
             preferences: &self.preferences,
             kept: &self.memory.kept,
             computing,
+            delivering: self.delivering,
             link: self.schedule.link(),
             no_work: self.schedule.no_work(),
             known: self.schedule.known(),
@@ -812,6 +838,7 @@ fn first_status(
         preferences,
         kept: &memory.kept,
         computing: false,
+        delivering: false,
         link: LinkState::Untried,
         no_work: None,
         known: Known::Unchecked,

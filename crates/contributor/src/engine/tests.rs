@@ -716,6 +716,7 @@ async fn the_loop_answers_shows_and_ends_with_all_its_parts() {
     script.tell(Change::Input(Reading::Known(Person::Active)));
     let parts = Parts {
         link: Box::new(heard.clone()),
+        share: None,
         compute: Box::new(heard.clone()),
         bench: Box::new(heard.clone()),
         check: Box::new(heard.clone()),

@@ -1,0 +1,70 @@
+//! What one home has, another fetches from there instead of from the coordinator; the one that delivers is paid for what the other signed,
+//! and both journals say so.
+
+use std::time::Duration;
+
+use contributor::journal::{JournalRow, SqliteJournal};
+use protocol::credit::CreditKind;
+use protocol::units::UnixMillis;
+use world::{PATIENCE, ScriptedHome, World};
+
+/// What a home's journal says of a purpose: rows that name a blob, and bytes sent and received.
+fn moved(rows: &[JournalRow], purpose: &str) -> (usize, u64, u64) {
+    let rows = rows.iter().filter(|row| row.purpose == purpose && row.object.len() == 64);
+    rows.fold((0, 0, 0), |(n, sent, received), row| {
+        (n + 1, sent + row.sent_bytes, received + row.received_bytes)
+    })
+}
+
+async fn rows(home: &ScriptedHome) -> Vec<JournalRow> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    home.journal().read_rows(UnixMillis(0), move |rows| drop(tell.send(rows)));
+    told.await.expect("the journal's thread answers").expect("readable").0
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_home_delivers_what_another_needs_and_is_paid_for_it() {
+    let (world, publication) = tokio::task::spawn_blocking(|| {
+        let world = World::start();
+        let (recording, _) = world.recording(131_072, 41);
+        let publication = world.publish(&recording);
+        (world, publication)
+    })
+    .await
+    .expect("a network");
+    let first = ScriptedHome::start(&world, "first").await;
+    first.until(|status| status.card.slices_today >= 4).await;
+    // Its owner comes back: the card rests, the upload may go on. So the second one does the work, and needs the same recording.
+    first.touch();
+    first.until(|status| !status.card.sharing).await;
+    let second = ScriptedHome::start(&world, "second").await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let fetched = loop {
+        let fetched = moved(&rows(&second).await, "peer_fetch");
+        if fetched.0 > 0 && fetched.2 > 128 * 1024 {
+            break fetched;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "no blob came from the other home");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let delivered = moved(&rows(&first).await, "peer_serve");
+    assert!(delivered.1 >= fetched.2 / 2, "what came was sent by the first: {delivered:?} {fetched:?}");
+
+    let paid = loop {
+        let receipts = first.receipts().await;
+        let paid: Vec<_> =
+            receipts.into_iter().filter(|receipt| receipt.kind == CreditKind::Delivered).collect();
+        if !paid.is_empty() {
+            break paid;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "nothing was paid");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert!(paid.iter().all(|receipt| !receipt.amount.is_zero() && receipt.slices == 0), "{paid:?}");
+    let answer =
+        tokio::task::spawn_blocking(move || publication.lines().wait(|line| line["hits"].is_array()));
+    answer.await.expect("the publisher is heard").expect("the job is done");
+    first.end().await;
+    second.end().await;
+    tokio::task::spawn_blocking(move || drop(world)).await.expect("the network ends");
+}
