@@ -38,7 +38,9 @@ pub use crate::scripted_home::{ScriptedHome, first};
 /// How long anything may take on two busy cores with a software driver before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 /// What the publisher pays in, in tokens.
-const DEPOSIT_TOKENS: &str = "10";
+const DEPOSIT_TOKENS: &str = "12";
+/// What a job may cost. The rest of the deposit pays for deliveries of its inputs.
+const BUDGET_TOKENS: &str = "10";
 
 /// A running network.
 #[derive(Debug)]
@@ -156,7 +158,7 @@ impl World {
             "--key",
             self.founded("publisher_key"),
             "--budget",
-            DEPOSIT_TOKENS,
+            BUDGET_TOKENS,
             "--wait",
             "--json",
         ];

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use contributor::journal::{JournalRow, SqliteJournal};
+use contributor::journal::JournalRow;
 use protocol::credit::CreditKind;
 use protocol::units::UnixMillis;
 use world::{PATIENCE, ScriptedHome, World};
@@ -26,15 +26,16 @@ async fn rows(home: &ScriptedHome) -> Vec<JournalRow> {
 async fn a_home_delivers_what_another_needs_and_is_paid_for_it() {
     let (world, publication) = tokio::task::spawn_blocking(|| {
         let world = World::start();
-        let (recording, _) = world.recording(131_072, 41);
-        let publication = world.publish(&recording);
+        // Blocks of 256 KiB, each of which several units need.
+        let size = ["--rows", "1024", "--inner", "4096", "--columns", "1024", "--block", "64"];
+        let publication = world.order("product", &size);
         (world, publication)
     })
     .await
     .expect("a network");
     let first = ScriptedHome::start(&world, "first").await;
-    first.until(|status| status.card.slices_today >= 4).await;
-    // Its owner comes back: the card rests, the upload may go on. So the second one does the work, and needs the same recording.
+    first.until(|status| status.card.slices_today >= 2).await;
+    // Its owner comes back: the card rests, the upload may go on. So the second one does the work, and needs the same matrices.
     first.touch();
     first.until(|status| !status.card.sharing).await;
     let second = ScriptedHome::start(&world, "second").await;
@@ -50,6 +51,8 @@ async fn a_home_delivers_what_another_needs_and_is_paid_for_it() {
     let delivered = moved(&rows(&first).await, "peer_serve");
     assert!(delivered.1 >= fetched.2 / 2, "what came was sent by the first: {delivered:?} {fetched:?}");
 
+    // Receipts come with the signs of life of a device that works.
+    first.leave();
     let paid = loop {
         let receipts = first.receipts().await;
         let paid: Vec<_> =
@@ -61,8 +64,7 @@ async fn a_home_delivers_what_another_needs_and_is_paid_for_it() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     assert!(paid.iter().all(|receipt| !receipt.amount.is_zero() && receipt.slices == 0), "{paid:?}");
-    let answer =
-        tokio::task::spawn_blocking(move || publication.lines().wait(|line| line["hits"].is_array()));
+    let answer = tokio::task::spawn_blocking(move || publication.lines().wait(|line| line["holds"] == true));
     answer.await.expect("the publisher is heard").expect("the job is done");
     first.end().await;
     second.end().await;

@@ -33,7 +33,7 @@ use crate::link::{Address, MAX_BLOB_BYTES, Randomness};
 use crate::shelf::Shelf;
 
 /// A blob below this is not worth a handshake; the coordinator brokers none either.
-const MIN_BYTES: u64 = 128 * 1024;
+const MIN_BYTES: u64 = 64 * 1024;
 /// How often a device says what it would deliver: twice within the time that the coordinator believes it.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(300);
 /// The same on one machine, where a call costs nothing.

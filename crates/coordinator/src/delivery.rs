@@ -13,7 +13,7 @@ use protocol::units::BaseUnits;
 use crate::credit::{Cost, LedgerError, Terms};
 
 /// A blob below this is fetched from the coordinator: a handshake with a peer would cost more than it spares.
-pub const MIN_BYTES: u64 = 128 * 1024;
+pub const MIN_BYTES: u64 = 64 * 1024;
 /// How long a device that announced itself is believed to be there.
 pub const PRESENT_FOR: Duration = Duration::from_secs(900);
 /// How long a delivery lease is served.
