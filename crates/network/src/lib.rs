@@ -36,4 +36,4 @@ pub use measure::{MeasureError, Measurement, Measuring, Phase, measure};
 pub use meter::Progress;
 pub use net::{Answer, Clock, Net, NetError, Request, Saved, system_clock};
 pub use purpose::{PURPOSES, Purpose, PurposeEntry};
-pub use scavenger::{Congestion, LiveCap, factory};
+pub use scavenger::{Congestion, LiveCap, factory as congestion_factory};

@@ -227,6 +227,9 @@ mod tests {
     }
 
     proptest! {
+        // Each case is six seconds of twenty senders.
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
         /// Senders that come and go, each as fast as its share allows, and others that send a little unasked.
         #[test]
         fn all_together_never_exceed_the_cap(
