@@ -2,7 +2,7 @@
 //!
 //! Each controller has a [`Seat`]. Those that really send share the cap evenly; one that only keeps its path alive takes
 //! nothing from the others, but its bytes count. What all have sent beyond the cap is a debt, and a debt slows everybody:
-//! in any span the sum stays below the cap for that span and [`GRACE`] more, however many there are.
+//! in any span the sum stays below the cap for that span and twice [`GRACE`] more, and a packet of each, however many there are.
 //! [`Shares`] decides and is pure; the rest is a lock around it.
 
 use std::collections::BTreeMap;
