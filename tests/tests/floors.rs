@@ -218,6 +218,8 @@ fn pure_files_decide_from_their_arguments_alone() {
         "coordinator/src/epoch.rs",
         "agent/src/notification.rs",
         "agent/src/tray.rs",
+        "network/src/scavenger/delay.rs",
+        "network/src/scavenger/ledbat.rs",
         "settlement/src/merkle.rs",
         "settlement/src/amount.rs",
     ]

@@ -279,7 +279,7 @@ impl Inner {
                 relays: self.terms.relays.clone(),
                 loopback: self.terms.local,
                 hide_address: false,
-                congestion: Some(factory(Congestion::Scavenger, self.cap.clone())),
+                congestion: Some(congestion_factory(Congestion::Scavenger, self.cap.clone())),
             };
             match self.net.peers(setup).await {
                 Ok(peers) => *open = Some(Arc::new(peers)),

@@ -41,4 +41,4 @@ pub use net::{Answer, Clock, Net, NetError, Request, Saved, system_clock};
 pub use peers::{Caller, Peers, PeersError, PeersSetup};
 pub use purpose::{PURPOSES, Purpose, PurposeEntry};
 pub use relay::{Admits, Relay, RelayError, RelaySetup, RelayTls};
-pub use scavenger::{Congestion, LiveCap, factory};
+pub use scavenger::{Congestion, LiveCap, factory as congestion_factory};

@@ -2,7 +2,7 @@
 //!
 //! Each controller has a [`Seat`]. Those that really send share the cap evenly; one that only keeps its path alive takes
 //! nothing from the others, but its bytes count. What all have sent beyond the cap is a debt, and a debt slows everybody:
-//! in any span the sum stays below the cap for that span and [`GRACE`] more, however many there are.
+//! in any span the sum stays below the cap for that span and twice [`GRACE`] more, and a packet of each, however many there are.
 //! [`Shares`] decides and is pure; the rest is a lock around it.
 
 use std::collections::BTreeMap;
@@ -227,6 +227,9 @@ mod tests {
     }
 
     proptest! {
+        // Each case is six seconds of twenty senders.
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
         /// Senders that come and go, each as fast as its share allows, and others that send a little unasked.
         #[test]
         fn all_together_never_exceed_the_cap(

@@ -1,7 +1,7 @@
 //! LEDBAT++ for one path. PURE: every time is an argument, as a span since any fixed moment.
 //!
 //! The laws of draft-irtf-iccrg-ledbat-plus-plus-06 (gain, window from 2 to 10 packets at first, decrease in proportion to
-//! the delay, slowdowns that let the base be measured) with a target of 25 ms, and three that it lacks:
+//! the delay, slowdowns that let the base be measured) with a target of 25 ms, and four that it lacks:
 //! * **The knee.** LEDBAT++ grows until the queue reaches its target and stays there, which everybody's ping feels as
 //!   25 ms. Here a queue of a quarter of the target that lasts is taken as news that the line is full: the window falls to
 //!   what leaves the queue empty, less a seventh, and grows anew. The line stays nearly full, the queue nearly empty, and the
@@ -45,7 +45,7 @@ const MINIMUM_PACKETS: u64 = 2;
 const SMALL_PACKETS: u64 = 16;
 /// 64 MiB: 1 Gbit/s over half a second. Bounds what a fault of the numbers could do.
 const LARGEST_WINDOW: u64 = 64 << 20;
-/// A base that no round has come near for this long is measured again by a slowdown.
+/// The periodic slowdown of the draft, only when it is of use: every knee shows the base already. A base that no round has come near for this long is measured again by a slowdown.
 const CONFIRM_BASE: Duration = Duration::from_secs(20);
 /// How near is near.
 const NEAR: Duration = Duration::from_millis(2);

@@ -16,10 +16,14 @@ use super::ledbat::Ledbat;
 const UP: u64 = 20_000_000;
 const TRIP: Duration = Duration::from_millis(30);
 const BUFFER: u64 = 500_000;
-const SEEDS: [u64; 4] = [1, 2, 3, 4];
+const SEEDS: [u64; 3] = [1, 2, 3];
 
+/// A home on a wire, with the noise of a machine that has little to do.
 fn home(seed: u64) -> Line {
-    Line::new(UP, TRIP, BUFFER, seed)
+    let mut line = Line::new(UP, TRIP, BUFFER, seed);
+    line.noise.radio = Duration::from_micros(500);
+    line.noise.clock = Duration::from_micros(200);
+    line
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -50,15 +54,19 @@ fn other_lines_are_used_too() {
     for (bits, trip_millis, buffer) in [
         (2_000_000, 40, 100_000),
         (5_000_000, 15, 60_000),
-        (100_000_000, 20, 1_000_000),
+        (20_000_000, 30, 25_000),
         (20_000_000, 120, 500_000),
+        (100_000_000, 20, 1_000_000),
     ] {
         let mut line = Line::new(bits, Duration::from_millis(trip_millis), buffer, 7);
         let ours = line.add(Kind::Scavenger, Duration::ZERO);
         line.run(seconds(15));
         let report = line.observe(seconds(30));
-        holds(report.share(ours) >= 0.75, &report, &format!("{bits} bit/s with {trip_millis} ms"));
-        holds(report.queue_percentile(95) <= 20.0, &report, &format!("{bits} bit/s with {trip_millis} ms"));
+        let why = format!("{bits} bit/s with {trip_millis} ms and a buffer of {buffer} bytes");
+        holds(report.share(ours) >= 0.80, &report, &why);
+        // A slow line cannot be emptier than with the one packet that it is sending.
+        let packet_millis = 1200.0 * 8.0 / bits as f64 * 1000.0;
+        holds(report.queue_percentile(95) <= 15.0 + packet_millis, &report, &why);
     }
 }
 
@@ -78,7 +86,7 @@ fn a_household_upload_gets_the_line_and_gives_it_back() {
         line.end(household);
         line.run(seconds(5));
         let report = line.observe(seconds(10));
-        holds(report.share(ours) >= 0.75, &report, "the line is used again five seconds later");
+        holds(report.share(ours) >= 0.80, &report, "the line is used again five seconds later");
     }
 }
 
@@ -91,8 +99,8 @@ fn a_stream_of_eight_megabits_gets_all_of_it_and_the_rest_is_used() {
         let stream = line.add(Kind::Constant(8_000_000), seconds(10));
         let report = line.observe(seconds(20));
         holds(report.mbit(stream) >= 0.98 * 8.0, &report, "the stream is whole");
-        holds(report.mbit(ours) >= 0.6 * 12.0, &report, "most of the other twelve is used");
-        holds(report.queue_percentile(95) <= 25.0, &report, "the stream is not delayed");
+        holds(report.mbit(ours) >= 0.8 * 12.0, &report, "most of the other twelve is used");
+        holds(report.queue_percentile(95) <= 15.0, &report, "the stream is not delayed");
     }
 }
 
@@ -100,9 +108,9 @@ fn a_stream_of_eight_megabits_gets_all_of_it_and_the_rest_is_used() {
 fn two_own_flows_share_evenly_also_if_one_comes_late() {
     let busy = Noise { stall: Duration::from_millis(8), ..Noise::default() };
     for seed in SEEDS {
-        for (late, noise) in [(0, Noise::default()), (10, Noise::default()), (10, busy)] {
+        for (late, noise) in [(0, None), (10, None), (10, Some(busy))] {
             let mut line = home(seed);
-            line.noise = noise;
+            line.noise = noise.unwrap_or(line.noise);
             let first = line.add(Kind::Scavenger, Duration::ZERO);
             line.run(seconds(late));
             let second = line.add(Kind::Scavenger, seconds(late));
@@ -133,7 +141,7 @@ fn noise_of_radio_clock_and_processor_costs_little() {
             let ours = line.add(Kind::Scavenger, Duration::ZERO);
             line.run(seconds(10));
             let report = line.observe(seconds(40));
-            holds(report.share(ours) >= 0.70, &report, name);
+            holds(report.share(ours) >= 0.80, &report, name);
             holds(report.queue_percentile(50) <= 5.0, &report, name);
             holds(report.queue_percentile(95) <= 15.0, &report, name);
         }
@@ -149,11 +157,11 @@ fn a_longer_route_is_taken_for_what_it_is_within_a_minute() {
         line.trip = Duration::from_millis(55);
         line.run(seconds(60));
         let report = line.observe(seconds(20));
-        holds(report.share(ours) >= 0.75, &report, "the longer way is no queue");
+        holds(report.share(ours) >= 0.80, &report, "the longer way is no queue");
         line.trip = Duration::from_millis(20);
         line.run(seconds(10));
         let report = line.observe(seconds(20));
-        holds(report.share(ours) >= 0.75, &report, "a shorter way is seen at once");
+        holds(report.share(ours) >= 0.80, &report, "a shorter way is seen at once");
         holds(report.queue_percentile(95) <= 15.0, &report, "and its queue is kept empty");
     }
 }

@@ -23,6 +23,8 @@ const DOWN_BITS: u64 = 100_000_000;
 const ONE_WAY: Duration = Duration::from_millis(15);
 const BUFFER_BYTES: u64 = 500_000;
 const STREAM_BITS: u64 = 8_000_000;
+/// A ping on the idle line that is longer says that the emulated line is not the one that was asked for.
+const LONGEST_IDLE_PING_MS: f64 = 33.0;
 /// Of the measured uplink (DESIGN.md §7).
 const CAP_SHARE: f64 = 0.75;
 
@@ -66,6 +68,13 @@ fn run() -> Outcome<Value> {
         std::thread::sleep(WARM_UP);
         Ok(())
     })?;
+    let idle_ping = percentile(&idle.pings, 50);
+    if !(ONE_WAY.as_secs_f64() * 2000.0..LONGEST_IDLE_PING_MS).contains(&idle_ping) {
+        return Err(format!(
+            "a ping takes {idle_ping} ms on the idle line of 30 ms: this machine is too busy"
+        )
+        .into());
+    }
     let alone = home.during(|| upload(&home.link, SPAN, None))?;
     say(&format!("idle {idle}; household alone {alone}"));
     std::thread::sleep(PAUSE);
@@ -109,6 +118,8 @@ struct Seen {
     look_ups: Vec<f64>,
     look_ups_lost: usize,
     household_mbit: f64,
+    /// Packets that found the uplink's queue full.
+    dropped: u64,
     /// Share of the uplink that anything used.
     used_share: f64,
 }
@@ -150,10 +161,12 @@ impl Home {
     /// What is seen while `work` goes on.
     fn during(&self, work: impl FnOnce() -> Outcome<()>) -> Outcome<Seen> {
         let (from, received, used) = (Instant::now(), self.far.received(), self.link.up.bytes());
+        let dropped = self.link.up.dropped();
         work()?;
         let until = Instant::now();
         let seconds = (until - from).as_secs_f64();
         let (household, used) = (self.far.received() - received, self.link.up.bytes() - used);
+        let dropped = self.link.up.dropped() - dropped;
         // The last answers are under way: a full buffer is 200 ms.
         std::thread::sleep(Duration::from_millis(300));
         let (pings, pings_lost) = self.ping.between(from, until);
@@ -164,6 +177,7 @@ impl Home {
             queue: sorted(self.link.up.waits(from, until).into_iter().map(millis)),
             look_ups,
             look_ups_lost,
+            dropped,
             household_mbit: household as f64 * 8.0 / 1e6 / seconds,
             used_share: used as f64 * 8.0 / UP_BITS as f64 / seconds,
         })
@@ -199,6 +213,7 @@ impl Home {
             "controller": name,
             "idle_share": rounded(by_itself.used_share, 3),
             "mbit": rounded(mbit.iter().sum(), 2),
+            "dropped": by_itself.dropped,
             "added_p50_ms": by_itself.added(idle, 50),
             "added_p95_ms": by_itself.added(idle, 95),
             "queue_p50_ms": percentile(&by_itself.queue, 50),

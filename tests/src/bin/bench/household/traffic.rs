@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use iroh::endpoint::{Connection, QuicTransportConfig, presets};
 use iroh::{Endpoint, EndpointAddr, RelayMode};
-use network::{Congestion, LiveCap, factory};
+use network::{Congestion, LiveCap, congestion_factory};
 use tokio::sync::mpsc as commands;
 use world::link::{End, Link, be_punctual};
 
@@ -342,8 +342,9 @@ async fn send(
     cap: LiveCap,
     mut wanted: commands::UnboundedReceiver<()>,
 ) -> Outcome<()> {
-    let transport =
-        QuicTransportConfig::builder().congestion_controller_factory(factory(congestion, cap)).build();
+    let transport = QuicTransportConfig::builder()
+        .congestion_controller_factory(congestion_factory(congestion, cap))
+        .build();
     let endpoint = Endpoint::builder(presets::Minimal)
         .relay_mode(RelayMode::Disabled)
         .transport_config(transport)
