@@ -388,7 +388,7 @@ mod tests {
         receive.recv().unwrap().unwrap().0
     }
 
-    const COUNTS: Counts = Counts { sent_bytes: 40, received_bytes: 30, peer: None };
+    const COUNTS: Counts = Counts { sent_bytes: 40, received_bytes: 30, peer: None, system: None };
 
     #[test]
     fn a_row_left_open_by_a_crash_counts_with_its_ceiling_and_says_so() {

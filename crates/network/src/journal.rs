@@ -12,6 +12,7 @@ use protocol::units::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use crate::purpose::Purpose;
+use crate::system::SystemCount;
 
 /// What is known about a call before its first byte.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +41,9 @@ pub struct Counts {
     pub received_bytes: u64,
     /// The address that was connected to, once there is one.
     pub peer: Option<SocketAddr>,
+    /// What the operating system counted for the connection; `None` until it is closed, where none was made, and where
+    /// the system does not count.
+    pub system: Option<SystemCount>,
 }
 
 /// How a call ended.

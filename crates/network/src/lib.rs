@@ -18,13 +18,15 @@
 //! ```
 //!
 //! What is counted is the payload of the TCP stream in both directions, with HTTP headers and encryption. Not counted
-//! are the operating system's own headers and retransmissions, and its look-up of the destination's name.
+//! are the operating system's own headers and retransmissions, and its look-up of the destination's name. Beside our
+//! count stands the kernel's own for the same connection, where there is one ([`SYSTEM_COUNTER`]).
 
 mod journal;
 mod measure;
 mod meter;
 mod net;
 mod purpose;
+mod system;
 mod tls;
 
 pub use bytes::Bytes;
@@ -35,3 +37,4 @@ pub use measure::{MeasureError, Measurement, Measuring, Phase, measure};
 pub use meter::Progress;
 pub use net::{Answer, Clock, Net, NetError, Request, Saved, system_clock};
 pub use purpose::{PURPOSES, Purpose, PurposeEntry};
+pub use system::{SYSTEM_COUNTER, SystemCount, SystemCounter};

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 
 use crate::journal::{Counts, Egress, Journal, JournalError, Outcome, RowId};
 use crate::net::Clock;
+use crate::system::{self, SystemCount};
 
 /// Told about the counts as a call goes on. Called from within the transfer: it must return at once.
 pub type Progress = Arc<dyn Fn(Counts) + Send + Sync>;
@@ -48,6 +49,7 @@ struct Shared {
 #[derive(Default)]
 struct Notes {
     peer: Option<SocketAddr>,
+    system: Option<SystemCount>,
     refused: Option<JournalError>,
     over_ceiling: bool,
 }
@@ -78,7 +80,7 @@ impl Meter {
     /// Puts the meter around a connected stream.
     pub(crate) fn around(&self, stream: TcpStream, peer: SocketAddr) -> Metered {
         self.shared.notes.lock().unwrap_or_else(PoisonError::into_inner).peer = Some(peer);
-        Metered { stream, shared: Arc::clone(&self.shared) }
+        Metered { stream, shared: Arc::clone(&self.shared), at_end: false, counted: false }
     }
 
     /// Brings the row up to date.
@@ -128,10 +130,12 @@ pub(crate) enum BrokenOff {
 
 impl Shared {
     fn counts(&self) -> Counts {
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         Counts {
             sent_bytes: self.sent.load(Ordering::Relaxed),
             received_bytes: self.received.load(Ordering::Relaxed),
-            peer: self.notes.lock().unwrap_or_else(PoisonError::into_inner).peer,
+            peer: notes.peer,
+            system: notes.system,
         }
     }
 
@@ -167,6 +171,27 @@ impl Shared {
 pub(crate) struct Metered {
     stream: TcpStream,
     shared: Arc<Shared>,
+    /// The other side's end of the stream was read.
+    at_end: bool,
+    /// The operating system was asked for its count.
+    counted: bool,
+}
+
+impl Metered {
+    /// Asks the operating system for its count, once, at the last moment at which nothing is ambiguous: before this
+    /// side's own end is queued behind the payload.
+    fn ask_the_system(&mut self) {
+        if !std::mem::replace(&mut self.counted, true) {
+            let count = system::count(&self.stream, self.at_end);
+            self.shared.notes.lock().unwrap_or_else(PoisonError::into_inner).system = count;
+        }
+    }
+}
+
+impl Drop for Metered {
+    fn drop(&mut self) {
+        self.ask_the_system();
+    }
 }
 
 impl AsyncRead for Metered {
@@ -181,6 +206,8 @@ impl AsyncRead for Metered {
         }
         if read > 0 {
             this.shared.passed()?;
+        } else if buf.remaining() > 0 {
+            this.at_end = true;
         }
         Poll::Ready(Ok(()))
     }
@@ -205,6 +232,11 @@ impl AsyncWrite for Metered {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        this.ask_the_system();
+        Pin::new(&mut this.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -438,3 +438,20 @@ async fn measurement_against_a_coordinator_stays_in_its_budget_and_matches_the_j
     assert!(told.iter().all(|step| (0.0..=1.0).contains(&step.phase_share)));
     assert_eq!(told.last().map(|step| (step.phase_share, step.bytes_used)), Some((1.0, found.bytes_used)));
 }
+
+#[tokio::test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+async fn the_kernel_counts_what_the_server_saw() {
+    let (address, mut told) = serve(answer_of(&vec![b'y'; 3_000_000])).await;
+    let (net, journal) = net();
+    let request = Request::post(Purpose::Result, "o", format!("http://{address}/"), vec![b'x'; 5_000_000])
+        .max_answer_bytes(4_000_000);
+    net.request(request).await.unwrap();
+    let seen = soon(told.recv()).await.unwrap();
+    let system = only_row(&journal).counts.system.unwrap();
+    assert_eq!(
+        (system.sent_bytes, system.received_bytes),
+        (seen.received.len() as u64, seen.sent_bytes),
+        "kernel and other side count the same payload"
+    );
+}
