@@ -375,6 +375,7 @@ mod tests {
         Egress {
             purpose: Purpose::Result,
             object: object.to_owned(),
+            job: None,
             destination: "coordinator.example:443".to_owned(),
             ceiling_sent_bytes: 5000,
             ceiling_received_bytes: 700,

@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use protocol::id::Hash;
 use protocol::units::UnixMillis;
 use serde::{Deserialize, Serialize};
 
+use crate::copying::SentMessage;
 use crate::purpose::Purpose;
 use crate::system::SystemCount;
 
@@ -21,6 +23,8 @@ pub struct Egress {
     pub purpose: Purpose,
     /// What it is about: a content address, or the path of the request.
     pub object: String,
+    /// Content address of the job's program, where the call serves a job.
+    pub job: Option<Hash>,
     /// Host and port as the address was written, for example `coordinator.example:443`. The name is looked up by the
     /// operating system after the row has been opened.
     pub destination: String,
@@ -118,6 +122,14 @@ pub trait Journal: Send + Sync {
     /// [`JournalError`]: then the row stays open, and so counts with its ceiling.
     fn close(&self, row: RowId, counts: Counts, outcome: Outcome, at: UnixMillis)
     -> Result<(), JournalError>;
+
+    /// Keeps what the call of a closed row said, for as long as the journal likes; by default not at all.
+    ///
+    /// # Errors
+    /// [`JournalError`]: then the message is not kept; the row stands all the same.
+    fn keep(&self, _: RowId, _: SentMessage) -> Result<(), JournalError> {
+        Ok(())
+    }
 }
 
 /// A row of a [`MemoryJournal`].

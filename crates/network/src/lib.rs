@@ -21,6 +21,7 @@
 //! are the operating system's own headers and retransmissions, and its look-up of the destination's name. Beside our
 //! count stands the kernel's own for the same connection, where there is one ([`SYSTEM_COUNTER`]).
 
+mod copying;
 mod journal;
 mod measure;
 mod meter;
@@ -32,6 +33,7 @@ mod tls;
 pub use bytes::Bytes;
 pub use http::Method;
 
+pub use copying::{KEPT_BODY_BYTES, SentMessage};
 pub use journal::{Counts, Egress, Journal, JournalError, MemoryJournal, MemoryRow, Outcome, RowId};
 pub use measure::{MeasureError, Measurement, Measuring, Phase, measure};
 pub use meter::Progress;

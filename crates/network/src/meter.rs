@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::copying::{Copying, SentMessage};
 use crate::journal::{Counts, Egress, Journal, JournalError, Outcome, RowId};
 use crate::net::Clock;
 use crate::system::{self, SystemCount};
@@ -50,6 +51,7 @@ struct Shared {
 struct Notes {
     peer: Option<SocketAddr>,
     system: Option<SystemCount>,
+    message: Option<SentMessage>,
     refused: Option<JournalError>,
     over_ceiling: bool,
 }
@@ -83,6 +85,17 @@ impl Meter {
         Metered { stream, shared: Arc::clone(&self.shared), at_end: false, counted: false }
     }
 
+    /// Copies what is said over `stream`, which lies above encryption; the journal is given it once the row is closed.
+    pub(crate) fn copying<S>(
+        &self,
+        stream: S,
+    ) -> Copying<S, impl FnMut(SentMessage) + Unpin + Send + use<S>> {
+        let shared = Arc::clone(&self.shared);
+        Copying::new(stream, move |message| {
+            shared.notes.lock().unwrap_or_else(PoisonError::into_inner).message = Some(message);
+        })
+    }
+
     /// Brings the row up to date.
     pub(crate) fn report(&self) -> Result<(), JournalError> {
         self.shared.report()
@@ -109,6 +122,12 @@ impl Meter {
         if let Err(error) = self.shared.journal.close(self.shared.row, counts, outcome, at) {
             // The bytes have gone. The row stays open, so the report counts its ceiling: too much, never too little.
             tracing::error!(error = &error as &dyn std::error::Error, "a journal row could not be closed");
+        }
+        let message = self.shared.notes.lock().unwrap_or_else(PoisonError::into_inner).message.take();
+        if let Some(message) = message
+            && let Err(error) = self.shared.journal.keep(self.shared.row, message)
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "what a call said could not be kept");
         }
         counts
     }

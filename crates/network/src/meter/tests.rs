@@ -15,6 +15,7 @@ fn open(journal: &Arc<MemoryJournal>) -> Meter {
     let egress = Egress {
         purpose: Purpose::Result,
         object: "o".to_owned(),
+        job: None,
         destination: "127.0.0.1:1".to_owned(),
         ceiling_sent_bytes: 64 * 1024 * 1024,
         ceiling_received_bytes: 64 * 1024 * 1024,
