@@ -535,32 +535,110 @@ balance-missing = The balance is not known now
 
 ## Privacy
 range-today = Today
+range-day = Day
+yesterday = Yesterday
+day-before = Day before
+day-after = Day after
+close = Close
 save-csv = Save as CSV…
 save-json = Save as JSON…
 left-today = Left this computer today
+left-day = Left this computer on this day
 left-span = Left this computer in this span
 came-in = { $bytes } came in.
 journal-count = By Hearth's journal
+system-count = By the system's own counter
+system-difference = Difference
+system-none = none on this system
+system-none-why = Hearth reads no counter of this system that counts one program alone, so the figure is Hearth's word only.
+system-equal-why = Linux counts the bytes of each connection too, and Hearth asks it when the connection ends. The two must be equal.
+system-differs = { $count ->
+    [one] In one sending the two counts differ: { $sent } sent, { $received } received. That is an error in Hearth. Save the record and report it.
+   *[other] In { $count } sendings the two counts differ, in sum by { $sent } sent and { $received } received. That is an error in Hearth. Save the record and report it.
+}
+system-underway = { $count ->
+    [one] { $count } sending still goes on and is compared when it ends.
+   *[other] { $count } sendings still go on and are compared when they end.
+}
+system-missing = { $count ->
+    [one] { $count } sending of { $bytes } is not compared, because the system's count of it is missing: Hearth ended in the middle, or the record is older than the comparison.
+   *[other] { $count } sendings of { $bytes } are not compared, because the system's count of them is missing: Hearth ended in the middle, or the record is older than the comparison.
+}
+witness-differs = the system counted { $sent } sent, { $received } received
+witness-missing = the system's count is missing
+witness-underway = still goes on
+witness-no-connection = no connection, nothing was sent
 privacy-plot = Bytes that left, per hour
+privacy-plot-days = Bytes that left, per day
 privacy-hour = Hour
+by-label = Put together by
+by-purpose = Purpose
+by-destination = Destination
+by-job = Job
+by-publisher = Publisher
+sum-job-unread = A job whose name has not been read ({ $program })
+sum-publisher-unread = Jobs whose publisher has not been read
+sum-no-job = For no job: signs of life, money, measuring
+sum-rest = All smaller ones
 column-purpose = Purpose
 column-to = To
 column-sent = Sent, bytes
 column-received = Received, bytes
 column-count = Times
+look-inside = Look inside
+look-inside-latest = Look inside the latest message: { $purpose }
+look-inside-one = Look inside: { $purpose }, { $time }
+look-head = What was sent
+look-sent = Sent
+look-body = Contents
+look-request = The request
+look-words = In words
+look-cbor = The contents are CBOR. Here they stand in its usual notation: h'…' are bytes, << >> is a message inside the message.
+look-empty = Nothing was sent beside the request itself.
+look-long = The contents are { $bytes } long. Of contents this long Hearth keeps the size and this BLAKE3 hash only:
+look-bytes = Every byte
+look-proof = This is what was sent, not a description of it, as it was before it was sealed for the way. An https connection adds its seal around it.
+look-kept = It is kept on this computer only, until newer messages take its place or you delete the history.
+look-gone = This message is no longer kept. Its line in the record stays.
+look-save = Save as text…
+copy = Copy
+copied = Copied.
+copy-refused = The system did not allow copying. You can save the message instead.
 latest-head = Latest sendings
+latest-note = Where nothing else is said, the system's own count of a sending is the same as Hearth's.
+latest-more = Show all { $count }
+latest-fewer = Show fewer
 latest-estimated = at most; Hearth ended in the middle
 column-when = When
 column-what = About
 learn-head = What others can learn
 learn-coordinator = The coordinator
-learn-coordinator-what = when this computer shares, its card model, your internet address
+learn-coordinator-what = your internet address, your graphics card and its driver, when this computer shares and so roughly when nobody uses it, what it computed, the payout address that you bind, and where your withdrawals go
+learn-publisher = Publishers
+learn-publisher-what = the results of their work; nothing about you, not even that it was your computer
+learn-chain = Chain nodes
+learn-chain-what = your internet address together with the wallet that Hearth asks about
 learn-anyone = Anyone
-learn-anyone-what = withdrawals from your address, for the chain is public
+learn-anyone-what = what your wallet receives and where it goes, for the chain is public
+learn-provider = Your internet provider
+learn-provider-what = which servers Hearth speaks with, when, and how much; what is said too, where a server's address begins with http instead of https
 stored-head = What is stored here
-stored-journal = Journal
+stored-journal = Record of sendings
+stored-journal-since = { $bytes } with all of this page, since { $when }, kept until you delete it
+stored-journal-empty = { $bytes }, still empty
+stored-messages = Messages word for word
+stored-messages-what = { $count } with { $bytes }. The latest { $most } are kept, { $size } in all; of contents above { $body } only the size and a hash
 stored-never = Never
 stored-never-what = names, file lists, what you do
+deleted-at = You deleted the record of everything that had ended before { $when }.
+delete-head = Delete the history
+delete-history = Delete the history…
+delete-what = The record of everything that has been sent so far is deleted from this computer, with the messages that were kept. It cannot be brought back.
+delete-not = What was sent stays sent: this changes nothing at those who received it, and nothing on the chain.
+delete-stays = What is being sent at this moment stays in the record, and so does the time of this deletion. Files that you saved stay where they are.
+delete-keep = Keep it
+delete-yes = Delete the record
+delete-done = The record was deleted.
 privacy-empty = Nothing has left this computer in this span.
 purpose-coordinator = Signs of life, leases and receipts
 purpose-work_input = Fetching work
