@@ -547,6 +547,7 @@ left-day = Left this computer on this day
 left-span = Left this computer in this span
 came-in = { $bytes } came in.
 journal-count = By Hearth's journal
+journal-compared = By Hearth's journal, of what both counted
 system-count = By the system's own counter
 system-difference = Difference
 system-none = none on this system

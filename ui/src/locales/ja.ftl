@@ -522,6 +522,7 @@ left-day = この日にこのパソコンから出たもの
 left-span = この期間にこのパソコンから出たもの
 came-in = 受信は { $bytes }。
 journal-count = Hearth の記録
+journal-compared = Hearth の記録（両方が数えた分）
 system-count = OS 自身の計測
 system-difference = 差
 system-none = この OS にはありません
