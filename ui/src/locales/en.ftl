@@ -940,4 +940,6 @@ terminal-network = Network: { $network }
 terminal-card = Graphics card: { $name }
 terminal-work = Work: { $title } for { $publisher }, { $done } of { $total } slices
 terminal-sent = Sent out today: { $bytes }
+terminal-privacy-system = Of the { $counted } sendings that both counted, Hearth counted { $ours } bytes sent and Linux { $theirs }; the two differ in { $differing }. Not compared: { $missing }.
+terminal-privacy-none = The system's own counter: none on this system.
 terminal-done = Done.

@@ -906,4 +906,6 @@ terminal-network = ネットワーク：{ $network }
 terminal-card = グラフィックボード：{ $name }
 terminal-work = 仕事：{ $publisher } の { $title }、{ $total }区間のうち{ $done }
 terminal-sent = 今日の送信量：{ $bytes }
+terminal-privacy-system = 両方が数えた { $counted }回の送信：Hearth の記録は { $ours } バイト、Linux の計測は { $theirs } バイト。異なるもの：{ $differing }回。比べていないもの：{ $missing }回。
+terminal-privacy-none = OS 自身の計測：この OS にはありません。
 terminal-done = 完了しました。
