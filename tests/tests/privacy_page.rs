@@ -50,7 +50,6 @@ fn named(rows: &[Value]) -> BTreeSet<(String, bool)> {
 }
 
 #[test]
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn a_whole_job_is_counted_alike_by_hearth_and_by_the_kernel() {
     let world = World::start();
     let (recording, _) = world.recording(8_192, 11);

@@ -258,4 +258,5 @@ impl AsyncWrite for Metered {
 }
 
 #[cfg(test)]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod tests;

@@ -1,4 +1,5 @@
 //! The kernel as a witness of the meter: it must agree with a meter that counts right, and contradict one that does not.
+//! Where no counter of the system is read there is nothing to compare.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -39,7 +40,6 @@ fn metered(meter: &Meter, near: std::net::TcpStream) -> Metered {
 }
 
 #[tokio::test]
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
 async fn bytes_that_pass_the_meter_by_are_in_the_kernels_count() {
     let journal = Arc::new(MemoryJournal::default());
     let meter = open(&journal);
@@ -64,7 +64,6 @@ async fn bytes_that_pass_the_meter_by_are_in_the_kernels_count() {
 }
 
 #[tokio::test]
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
 async fn the_kernel_agrees_whichever_side_ends_first() {
     for far_ends_first in [true, false] {
         let journal = Arc::new(MemoryJournal::default());
@@ -94,7 +93,6 @@ async fn the_kernel_agrees_whichever_side_ends_first() {
 }
 
 #[tokio::test]
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
 async fn what_waits_in_the_socket_of_a_broken_off_call_counts_as_sent() {
     let journal = Arc::new(MemoryJournal::default());
     let meter = open(&journal);
