@@ -13,7 +13,8 @@ use tokio::net::TcpStream;
 pub struct SystemCount {
     /// Bytes that were handed to the kernel for sending.
     pub sent_bytes: u64,
-    /// Bytes that have arrived, read or not.
+    /// Bytes that the kernel handed to this program. What arrived after the last read, for example a server's goodbye, was
+    /// read by nobody and is in neither count.
     pub received_bytes: u64,
 }
 
@@ -44,6 +45,28 @@ pub(crate) fn count(_: &TcpStream, _: bool) -> Option<SystemCount> {
 /// What the kernel counted for `stream` until now. `at_end` says that the other side's end of the stream was read.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn count(stream: &TcpStream, at_end: bool) -> Option<SystemCount> {
+    // The count and what of it waits unread are two questions; more may arrive between them while a call is broken off.
+    (0..4).find_map(|_| {
+        let info = ask(stream)?;
+        let unread = rustix::io::ioctl_fionread(stream).ok()?;
+        let again = ask(stream)?;
+        (info.tcpi_bytes_received == again.tcpi_bytes_received).then(|| SystemCount {
+            sent_bytes: info
+                .tcpi_bytes_sent
+                .saturating_sub(info.tcpi_bytes_retrans)
+                // What waits in the socket is sent by the kernel after we have closed it.
+                .saturating_add(info.tcpi_notsent_bytes.into()),
+            received_bytes: info
+                .tcpi_bytes_received
+                .saturating_sub(u64::from(counts_the_end(info.tcpi_state, at_end)))
+                .saturating_sub(unread),
+        })
+    })
+}
+
+/// Linux's account of a connection, where it counts what is needed here.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn ask(stream: &TcpStream) -> Option<libc::tcp_info> {
     use std::os::fd::AsRawFd as _;
 
     let size = std::mem::size_of::<libc::tcp_info>();
@@ -67,19 +90,7 @@ pub(crate) fn count(stream: &TcpStream, at_end: bool) -> Option<SystemCount> {
     let known = usize::try_from(length).is_ok_and(|length| {
         length >= std::mem::offset_of!(libc::tcp_info, tcpi_bytes_retrans) + std::mem::size_of::<u64>()
     });
-    if answer != 0 || !known || info.tcpi_segs_out == 0 {
-        return None;
-    }
-    Some(SystemCount {
-        sent_bytes: info
-            .tcpi_bytes_sent
-            .saturating_sub(info.tcpi_bytes_retrans)
-            // What waits in the socket is sent by the kernel after we have closed it.
-            .saturating_add(info.tcpi_notsent_bytes.into()),
-        received_bytes: info
-            .tcpi_bytes_received
-            .saturating_sub(u64::from(counts_the_end(info.tcpi_state, at_end))),
-    })
+    (answer == 0 && known && info.tcpi_segs_out > 0).then_some(info)
 }
 
 /// Whether the bytes received of a socket in `state` (`enum` of Linux's `net/tcp_states.h`) hold one for the other

@@ -93,6 +93,29 @@ async fn the_kernel_agrees_whichever_side_ends_first() {
 }
 
 #[tokio::test]
+async fn what_arrived_and_was_never_read_is_in_neither_count() {
+    for far_ends in [true, false] {
+        let journal = Arc::new(MemoryJournal::default());
+        let meter = open(&journal);
+        let (near, mut far) = connection().await;
+        let mut stream = metered(&meter, near);
+        far.write_all(&[5; 700]).await.unwrap();
+        let mut answer = vec![0; 600];
+        stream.read_exact(&mut answer).await.unwrap();
+        // A server that says goodbye at once, as with `connection: close` over TLS.
+        far.write_all(&[6; 24]).await.unwrap();
+        let _kept_open = (!far_ends).then_some(far);
+        while rustix::io::ioctl_fionread(&stream.stream).unwrap() < 124 {
+            tokio::task::yield_now().await;
+        }
+        drop(stream);
+        let counts = meter.finish(Outcome::Answered);
+        let system = counts.system.map(|system| system.received_bytes);
+        assert_eq!((counts.received_bytes, system), (600, Some(600)), "the other side ended: {far_ends}");
+    }
+}
+
+#[tokio::test]
 async fn what_waits_in_the_socket_of_a_broken_off_call_counts_as_sent() {
     let journal = Arc::new(MemoryJournal::default());
     let meter = open(&journal);
