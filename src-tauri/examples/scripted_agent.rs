@@ -343,18 +343,36 @@ fn privacy() -> Value {
             json!({"at": now() - (22 - hour) * HOUR, "sent_bytes": sent, "received_bytes": 17_000_000})
         })
         .collect();
-    let row = |purpose: &str, destination: &str, sent: u64, received: u64, count: u32| json!({"purpose": purpose, "destination": destination, "sent_bytes": sent, "received_bytes": received, "count": count});
-    json!({"sent_bytes": 25_232_500, "received_bytes": 402_113_009, "rows": [
+    let row = |purpose: &str, destination: &str, sent: u64, received: u64, count: u32| json!({"purpose": purpose, "destination": destination, "sent_bytes": sent, "received_bytes": received, "count": count, "message": null});
+    let sum = |of: Value, sent: u64, received: u64, count: u32| json!({"of": of, "sent_bytes": sent, "received_bytes": received, "count": count});
+    let search = json!({"title": "Signal search", "publisher": "Open Sky Archive"});
+    json!({"sent_bytes": 25_232_500, "received_bytes": 402_113_009,
+        "system": {"counter": "tcp_info", "counted": 3376, "ours_sent_bytes": 25_227_500, "ours_received_bytes": 402_112_309,
+            "sent_bytes": 25_227_500, "received_bytes": 402_112_309, "differing": 0, "underway": 0, "missing": 1,
+            "missing_sent_bytes": 5_000},
+        "rows": [
             row("result", "127.0.0.1:8470", 21_306_448, 88_210, 174),
             row("coordinator", "127.0.0.1:8470", 3_692_336, 1_204_118, 2_880),
             row("chain_rpc", "127.0.0.1:8545", 214_772, 918_002, 311),
             row("work_input", "127.0.0.1:8470", 18_944, 399_902_679, 12)],
+        "destinations": [
+            sum(json!({"of": "destination", "destination": "127.0.0.1:8470"}), 25_017_728, 401_195_007, 3_066),
+            sum(json!({"of": "destination", "destination": "127.0.0.1:8545"}), 214_772, 918_002, 311)],
+        "jobs": [
+            sum(json!({"of": "job", "program": "7be104c9", "name": search}), 21_325_392, 399_990_889, 186),
+            sum(json!({"of": "no_job"}), 3_907_108, 2_122_120, 3_191)],
+        "publishers": [
+            sum(json!({"of": "publisher", "publisher": "Open Sky Archive"}), 21_325_392, 399_990_889, 186),
+            sum(json!({"of": "no_job"}), 3_907_108, 2_122_120, 3_191)],
         "hours": hours,
         "latest": [
-            {"at": now() - MINUTE, "purpose": "result", "destination": "127.0.0.1:8470", "object": "bundle 7be104c9",
-                "sent_bytes": 2318, "received_bytes": 212, "estimated": false},
-            {"at": now() - 3 * MINUTE, "purpose": "coordinator", "destination": "127.0.0.1:8470", "object": "heartbeat",
-                "sent_bytes": 412, "received_bytes": 380, "estimated": true}],
+            {"row": 3377, "at": now() - MINUTE, "purpose": "result", "destination": "127.0.0.1:8470", "object": "/v1/result",
+                "job": search, "sent_bytes": 2318, "received_bytes": 212, "witness": {"witness": "equal"}, "kept": false},
+            {"row": 3375, "at": now() - 3 * MINUTE, "purpose": "coordinator", "destination": "127.0.0.1:8470",
+                "object": "/v1/heartbeat", "job": null, "sent_bytes": 5000, "received_bytes": 700,
+                "witness": {"witness": "estimated"}, "kept": false}],
+        "first_at": now() - 40 * 24 * HOUR, "deleted_at": null,
+        "messages": {"count": 0, "bytes": 0, "at_most": 64, "at_most_bytes": 4_194_304, "body_at_most_bytes": 65_536},
         "journal_bytes": 14_200_000})
 }
 

@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use contributor::journal::JournalRow;
+use contributor::journal::{JournalRow, ReadJournalError, Reading, Span};
 use protocol::credit::CreditKind;
-use protocol::units::UnixMillis;
 use world::{PATIENCE, ScriptedHome, World};
 
 /// What a home's journal says of a purpose: rows that name a blob, and bytes sent and received.
@@ -18,8 +17,13 @@ fn moved(rows: &[JournalRow], purpose: &str) -> (usize, u64, u64) {
 
 async fn rows(home: &ScriptedHome) -> Vec<JournalRow> {
     let (tell, told) = tokio::sync::oneshot::channel();
-    home.journal().read_rows(UnixMillis(0), move |rows| drop(tell.send(rows)));
-    told.await.expect("the journal's thread answers").expect("readable").0
+    let read = move |reading: Result<Reading<'_>, ReadJournalError>| {
+        let rows: Result<Vec<_>, _> = reading.expect("the journal is open").rows.collect();
+        // The test may have given up meanwhile.
+        drop(tell.send(rows.expect("readable")));
+    };
+    home.journal().read_rows(Span::ALL, Box::new(read));
+    told.await.expect("the journal's thread answers")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,8 @@
 import { cleanup, fireEvent, render, screen, waitFor } from '@testing-library/svelte';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import App from './App.svelte';
 import type { Benchmark, CardState, Status, Unread } from './lib/backend/bindings';
-import { benchmark, Demo, sampleImage, samplePicture, sampleReason, sampleStatus, sampleWallet, statusAt, type Scene } from './lib/backend/demo';
+import { benchmark, Demo, sampleImage, sampleMessage, samplePicture, samplePrivacy, sampleReason, sampleStatus, sampleWallet, statusAt, type Scene } from './lib/backend/demo';
 import { Present } from './lib/present.svelte';
 
 // happy-dom has no layout and draws nothing; the page must stand without both.
@@ -290,9 +290,16 @@ describe('Earnings', () => {
 });
 
 describe('Privacy', () => {
-  it('names each purpose and saves the journal in both forms', async () => {
-    const demo = open();
+  async function privacy(scene: Scene = {}) {
+    const demo = open(scene);
     await fireEvent.click(await at('nav-privacy'));
+    await at('purposes');
+    return demo;
+  }
+  const asked = (demo: Demo) => demo.asked.filter((command) => command.command === 'privacy').at(-1) as { from_at: number; until_at: number | null };
+
+  it('names each purpose and saves the journal in both forms', async () => {
+    const demo = await privacy();
     expect((await at('purposes')).textContent).toContain('Results of work');
     expect((await at('purposes')).textContent).toContain('21,306,448');
     expect((await at('latest')).textContent).toContain('at most');
@@ -303,6 +310,133 @@ describe('Privacy', () => {
     expect(demo.asked.filter((command) => command.command === 'journal')).toEqual([
       { command: 'journal', format: 'csv' }, { command: 'journal', format: 'json' },
     ]);
+  });
+
+  it("shows the system's own count beside ours, and what it leaves out", async () => {
+    await privacy();
+    expect((await at('ours')).textContent).toBe('25,227,500 bytes');
+    expect((await at('system')).textContent).toBe('25,227,500 bytes');
+    expect((await at('difference')).textContent).toBe('0 bytes');
+    expect((await at('missing')).textContent).toContain('1 sending of 5,000 bytes is not compared');
+    expect((await at('underway')).textContent).toContain('still goes on');
+    expect(screen.queryByTestId('differing')).toBeNull();
+  });
+
+  it('hides no difference, not even one that cancels out', async () => {
+    const page = samplePrivacy();
+    await privacy({ privacy: { ...page, system: { ...page.system, differing: 2 } } });
+    expect((await at('difference')).textContent).toBe('0 bytes');
+    expect((await at('differing')).textContent).toContain('In 2 sendings the two counts differ');
+  });
+
+  it('says so where the system has no counter, and shows no figure for it', async () => {
+    const page = samplePrivacy();
+    await privacy({ privacy: { ...page, system: { ...page.system, counter: 'none', counted: 0, sent_bytes: 0, ours_sent_bytes: 0 } } });
+    expect((await at('witnessed')).textContent).toContain('none on this system');
+    expect(screen.queryByTestId('difference')).toBeNull();
+    expect((await at('witnessed')).textContent).toContain('25,232,500 bytes');
+  });
+
+  it('puts the same total together by destination, job and publisher', async () => {
+    await privacy();
+    for (const [by, text] of [['destination', 'rpc.hearth.example'], ['job', 'Signal search'], ['publisher', 'Open Sky Archive']] as const) {
+      await fireEvent.click(await at(`by-${by}`));
+      expect((await at(`sums-${by}`)).textContent).toContain(text);
+    }
+    await fireEvent.click(await at('by-job'));
+    expect((await at('sums-job')).textContent).toContain('For no job');
+    expect((await at('sums-job')).textContent).toContain('name has not been read (12ab90ff)');
+  });
+
+  it('goes back day by day and shows all that is kept', async () => {
+    const demo = await privacy();
+    expect(asked(demo).until_at).toBeNull();
+    const today = asked(demo).from_at;
+    await fireEvent.click(await at('day-before'));
+    await waitFor(() => expect(asked(demo).until_at).toBe(today));
+    expect(asked(demo).from_at).toBeLessThan(today);
+    expect((await at('day')).textContent).toBe('Yesterday');
+    await fireEvent.click(await at('range-all'));
+    await waitFor(() => expect(asked(demo)).toMatchObject({ from_at: 0, until_at: null }));
+    expect(screen.queryByTestId('day')).toBeNull();
+  });
+
+  it('reads the counts again while one looks', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      const demo = open();
+      const reads = () => demo.asked.filter((command) => command.command === 'privacy').length;
+      await fireEvent.click(await at('nav-privacy'));
+      await at('purposes');
+      const before = reads();
+      await vi.advanceTimersByTimeAsync(1_900);
+      expect(reads()).toBe(before);
+      await vi.advanceTimersByTimeAsync(200);
+      expect(reads()).toBe(before + 1);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('shows a message word for word, copies and saves all of it, and closes', async () => {
+    const demo = await privacy();
+    const written: string[] = [];
+    Object.defineProperty(navigator, 'clipboard', { configurable: true, value: { writeText: async (text: string) => void written.push(text) } });
+    await fireEvent.click(await at('look-3376'));
+    expect(demo.asked.at(-1)).toEqual({ command: 'sent_message', row: 3376 });
+    expect((await at('look-request')).textContent).toContain('POST /v1/heartbeat HTTP/1.1');
+    expect((await at('look-words')).textContent).toContain('"wants_work": true');
+    expect((await at('look-bytes')).textContent).toMatch(/^00000 {2}50 4f 53 54/);
+    await fireEvent.click(await at('look-copy'));
+    await waitFor(async () => expect((await at('look-told')).textContent).toBe('Copied.'));
+    await fireEvent.click(await at('look-save'));
+    await waitFor(async () => expect((await at('look-told')).textContent).toContain('hearth-message-3376.txt'));
+    expect(demo.saved.at(-1)?.text).toBe(written[0]);
+    expect(written[0]).toContain('50 4f 53 54');
+    await fireEvent.click(await at('look-close'));
+    await waitFor(() => expect(screen.queryByTestId('look-inside')).toBeNull());
+  });
+
+  it('says when a message is no longer kept, and when only its size and hash are', async () => {
+    await privacy({ message: null });
+    await fireEvent.click(await at('look-3377'));
+    await at('look-gone');
+    cleanup();
+    await privacy({ message: { ...sampleMessage(), readable: null, notation: 'bytes', body_kept: false, body_bytes: 1_000_000 } });
+    await fireEvent.click(await at('look-3377'));
+    expect((await at('look-long')).textContent).toContain('1.00\u00a0MB');
+  });
+
+  it('shows hostile text as text', async () => {
+    const page = samplePrivacy();
+    const hostile = '<img src=x onerror="alert(1)">';
+    const [first, ...rest] = page.latest;
+    await privacy({ privacy: { ...page, latest: [{ ...first!, object: hostile, destination: hostile }, ...rest] } });
+    expect((await at('latest')).textContent).toContain(hostile);
+    expect((await at('latest')).querySelector('img')).toBeNull();
+  });
+
+  it('deletes the history only after saying what that does and does not do', async () => {
+    const demo = await privacy();
+    await fireEvent.click(await at('delete-history'));
+    expect((await at('delete-ask')).textContent).toContain('What was sent stays sent');
+    await waitFor(async () => expect(document.activeElement).toBe(await at('delete-keep')));
+    await fireEvent.keyDown(await at('delete-ask'), { key: 'Escape' });
+    await waitFor(async () => expect(document.activeElement).toBe(await at('delete-history')));
+    expect(commands(demo)).not.toContain('delete_history');
+    await fireEvent.click(await at('delete-history'));
+    await fireEvent.click(await at('delete-yes'));
+    await at('delete-told');
+    expect(commands(demo)).toContain('delete_history');
+    await waitFor(() => expect(demo.asked.at(-1)?.command).toBe('privacy'));
+  });
+
+  it('says what others can learn and what is stored, for how long', async () => {
+    await privacy();
+    const learn = (await at('learn')).textContent ?? '';
+    for (const who of ['The coordinator', 'Publishers', 'Chain nodes', 'Anyone', 'Your internet provider']) expect(learn).toContain(who);
+    expect((await at('stored')).textContent).toContain('The latest 64 are kept');
+    expect((await at('stored')).textContent).toContain('until you delete it');
   });
 });
 

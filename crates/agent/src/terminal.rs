@@ -350,7 +350,9 @@ async fn carry_out(
                 out.write_all(text.as_bytes())?;
             } else {
                 let from_at = UnixMillis(now.0.saturating_sub(u64::from(days) * 86_400_000));
-                let Answer::Privacy { privacy } = client.ask(Ask::Privacy { from_at }).await? else {
+                let Answer::Privacy { privacy } =
+                    client.ask(Ask::Privacy { from_at, until_at: None }).await?
+                else {
                     return unexpected();
                 };
                 out.write_all(show::privacy(&privacy, words).as_bytes())?;

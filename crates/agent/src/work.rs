@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use contributor::engine::Document;
-use contributor::journal::SqliteJournal;
+use contributor::journal::{Span, SqliteJournal};
 use contributor::{Client, Engine, Handle, Request, RequestError, Setup, StartError, identity};
 use network::Net;
 use protocol::id::DeviceId;
@@ -123,10 +123,15 @@ async fn answer(client: &Client, command: Command) -> Result<Answer, LocalError>
             .await
             .map(|earnings| Answer::Earnings { earnings }),
         Command::Statement => client.ask(|reply| Request::Statement { reply }).await.map(text),
-        Command::Privacy { from_at } => client
-            .ask(|reply| Request::Privacy { from_at, reply })
+        Command::Privacy { from_at, until_at } => client
+            .ask(|reply| Request::Privacy { span: Span { from_at, until_at }, reply })
             .await
             .map(|privacy| Answer::Privacy { privacy }),
+        Command::SentMessage { row } => client
+            .ask(|reply| Request::SentMessage { row, reply })
+            .await
+            .map(|message| Answer::SentMessage { message }),
+        Command::DeleteHistory => client.ask(|reply| Request::DeleteHistory { reply }).await.map(done),
         Command::Journal { format } => {
             client.ask(|reply| Request::ExportJournal { format, reply }).await.map(text)
         }

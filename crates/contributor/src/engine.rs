@@ -25,6 +25,7 @@ use crate::conformance::{Check, WorkerCheck};
 use crate::journal::SqliteJournal;
 use crate::link::{Address, Link, NetLink, Randomness, system_randomness};
 use crate::preferences;
+use crate::privacy;
 use crate::runner::{Compute, Runner};
 use crate::share::{Share, ShareTerms};
 use crate::shelf::Shelf;
@@ -43,7 +44,7 @@ mod watching;
 
 pub use client::{BindTerms, Client, Credit, Document, RelayTerms, Reply, Request, RequestError, overlay};
 use keeper::Keeper;
-use state::{Effect, Input, Opening, State};
+use state::{Effect, Input, JournalAsk, Opening, State};
 
 /// Requests that may wait for the loop.
 const QUEUE: usize = 64;
@@ -412,10 +413,25 @@ impl Parts {
                     let tell = self.tell.clone();
                     self.journal.read_sums(from_at, move |sums| drop(tell.send(Input::Sums(sums))));
                 }
-                Effect::Rows { from_at, then } => self.journal.read_rows(from_at, then),
+                Effect::Journal(ask) => self.ask_journal(ask),
                 Effect::Show(status) => drop(shown.0.send_replace(*status)),
                 Effect::ShowPicture(picture) => drop(shown.1.send_replace(picture.map(|picture| *picture))),
             }
+        }
+    }
+
+    fn ask_journal(&self, ask: JournalAsk) {
+        match ask {
+            JournalAsk::Rows { span, with } => self.journal.read_rows(span, with),
+            JournalAsk::Message { row, reply } => self.journal.read_message(row, move |found| {
+                let shown =
+                    found.map(|found| found.map(|(row, message)| privacy::message_view(&row, &message)));
+                desk::answer(reply, shown.map_err(Into::into));
+            }),
+            JournalAsk::Delete { at, reply } => {
+                self.journal.delete_history(at, move |done| desk::answer(reply, done.map_err(Into::into)));
+            }
+            JournalAsk::NameJob { program, name } => self.journal.name_job(program, name),
         }
     }
 

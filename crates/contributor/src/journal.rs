@@ -3,50 +3,44 @@
 //! It implements [`network::Journal`], so that `Net` can send nothing without a row; a row is on the disk before
 //! [`SqliteJournal`] answers. After a crash the rows that were open count with their ceilings and say so. An unreadable
 //! file is kept aside under a new name and reported, never overwritten. It is a book of facts for the owner; the
-//! privacy page is a query on it (`privacy`), diagnostics go to the log.
+//! privacy page is a query on it (`privacy`), diagnostics go to the log. The latest messages are kept word for word
+//! beside their rows, within [`KEPT_MESSAGES`] and [`KEPT_MESSAGE_BYTES`].
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use network::{Counts, Egress, JournalError, Outcome, Purpose, RowId};
+use network::{Counts, Egress, JournalError, Outcome, RowId, SentMessage, SystemCount};
+use protocol::id::Hash;
 use protocol::units::UnixMillis;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::Connection;
+
+mod rows;
+#[cfg(test)]
+mod tests;
+
+pub use rows::{KEPT_MESSAGE_BYTES, KEPT_MESSAGES};
 
 /// Name of the file in the data folder.
 pub const FILE_NAME: &str = "journal.sqlite";
 /// Asks that may wait for the thread; a caller beyond that waits for its turn.
 const QUEUE: usize = 64;
 
-const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS sendings (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        opened_at INTEGER NOT NULL,
-        purpose TEXT NOT NULL,
-        object TEXT NOT NULL,
-        destination TEXT NOT NULL,
-        ceiling_sent_bytes INTEGER NOT NULL,
-        ceiling_received_bytes INTEGER NOT NULL,
-        sent_bytes INTEGER NOT NULL DEFAULT 0,
-        received_bytes INTEGER NOT NULL DEFAULT 0,
-        peer TEXT,
-        outcome TEXT,
-        closed_at INTEGER,
-        estimated INTEGER NOT NULL DEFAULT 0
-    ) STRICT;
-    CREATE INDEX IF NOT EXISTS sendings_by_time ON sendings (opened_at);
-    PRAGMA user_version = 1;
-";
-
 /// One row as it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalRow {
+    /// Names it in this journal.
+    pub row: i64,
     /// When it was opened.
     pub opened_at: UnixMillis,
-    /// Code of the [`Purpose`].
+    /// Code of the [`network::Purpose`].
     pub purpose: String,
     /// What it was about.
     pub object: String,
+    /// Content address of the program of the job that it served, hex.
+    pub job: Option<String>,
+    /// Title and publisher of that job, once they have been read.
+    pub job_name: Option<JobTitle>,
     /// Host and port.
     pub destination: String,
     /// Address that was connected to.
@@ -55,12 +49,54 @@ pub struct JournalRow {
     pub sent_bytes: u64,
     /// Bytes received.
     pub received_bytes: u64,
+    /// What the operating system counted for the connection.
+    pub system: Option<SystemCount>,
     /// Code of the [`Outcome`]; `None` while it goes on, and after a crash.
     pub outcome: Option<String>,
     /// When it ended.
     pub closed_at: Option<UnixMillis>,
-    /// The counts are ceilings, because the program ended before the call did.
+    /// The counts are ceilings, because the program ended before the call did, or because the row is damaged.
     pub estimated: bool,
+    /// What it said is kept.
+    pub kept: bool,
+}
+
+/// How a job is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobTitle {
+    /// Its title.
+    pub title: String,
+    /// Its publisher's name.
+    pub publisher: String,
+}
+
+/// Which rows are read: those opened in a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// First instant.
+    pub from_at: UnixMillis,
+    /// The instant after the last; `None` for no end.
+    pub until_at: Option<UnixMillis>,
+}
+
+impl Span {
+    /// Everything that is kept.
+    pub const ALL: Self = Self { from_at: UnixMillis(0), until_at: None };
+}
+
+/// What is true of the whole journal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Size of the file and its write-ahead log in bytes.
+    pub file_bytes: u64,
+    /// When the oldest row was opened.
+    pub first_at: Option<UnixMillis>,
+    /// When the owner last deleted the history.
+    pub deleted_at: Option<UnixMillis>,
+    /// Messages kept.
+    pub messages: u32,
+    /// Their size in bytes.
+    pub message_bytes: u64,
 }
 
 /// Sums of a span.
@@ -103,24 +139,52 @@ pub enum OpenJournalError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadJournalError {
-    /// SQLite cannot read it.
-    #[error("read the journal")]
+    /// SQLite cannot read it, or cannot delete from it.
+    #[error("use the journal")]
     Read(#[from] rusqlite::Error),
     /// The thread has ended.
     #[error("the journal is closed")]
     Closed,
 }
 
+impl ReadJournalError {
+    /// Whether the disk is full: deleting writes, too.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Read(source) if crate::store::is_full(source))
+    }
+}
+
 type WriteReply<T> = mpsc::SyncSender<Result<T, rusqlite::Error>>;
 type ReadReply<T> = Box<dyn FnOnce(Result<T, ReadJournalError>) + Send>;
+
+/// Rows as they come from the file, oldest first: a year of them is never in memory at once.
+pub struct Reading<'a> {
+    /// The rows of the span.
+    pub rows: &'a mut dyn Iterator<Item = Result<JournalRow, rusqlite::Error>>,
+    /// What is true of the whole journal.
+    pub standing: Standing,
+}
+
+impl std::fmt::Debug for Reading<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Reading({:?})", self.standing)
+    }
+}
+
+/// Takes rows in, on the journal's thread.
+pub type WithRows = Box<dyn for<'a> FnOnce(Result<Reading<'a>, ReadJournalError>) + Send>;
 
 /// What the thread is asked.
 enum Ask {
     Open { egress: Egress, reply: WriteReply<i64> },
     Update { row: i64, counts: Counts, reply: WriteReply<()> },
     Close { row: i64, counts: Counts, outcome: Outcome, at: UnixMillis, reply: WriteReply<()> },
-    Rows { from_at: UnixMillis, reply: ReadReply<(Vec<JournalRow>, u64)> },
+    Keep { row: i64, message: SentMessage, reply: WriteReply<()> },
+    NameJob { program: Hash, name: JobTitle },
+    Rows { span: Span, with: WithRows },
     Sums { from_at: UnixMillis, reply: ReadReply<Sums> },
+    Message { row: i64, reply: ReadReply<Option<(JournalRow, SentMessage)>> },
+    Delete { at: UnixMillis, reply: ReadReply<()> },
     End,
 }
 
@@ -140,14 +204,14 @@ impl SqliteJournal {
     /// [`OpenJournalError`]: then nothing may be sent.
     pub fn open(data_dir: &Path, now: UnixMillis) -> Result<Self, OpenJournalError> {
         let path = data_dir.join(FILE_NAME);
-        let (connection, kept_aside) = match connect(&path) {
+        let (connection, kept_aside) = match rows::connect(&path) {
             Ok(connection) => (connection, None),
             Err(error) if crate::store::is_damage(&error) => {
                 let aside = crate::store::keep_aside(&path, now)
                     .map_err(|source| OpenJournalError::KeepAside { path: path.clone(), source })?;
                 tracing::error!(?aside, "the journal could not be read and was kept aside");
-                let connection =
-                    connect(&path).map_err(|source| OpenJournalError::Open { path: path.clone(), source })?;
+                let connection = rows::connect(&path)
+                    .map_err(|source| OpenJournalError::Open { path: path.clone(), source })?;
                 (connection, Some(aside))
             }
             Err(source) => return Err(OpenJournalError::Open { path, source }),
@@ -155,7 +219,7 @@ impl SqliteJournal {
         let (ask, asked) = mpsc::sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("hearth-journal".to_owned())
-            .spawn(move || serve(&connection, &path, &asked))
+            .spawn(move || serve(connection, &path, &asked))
             .map_err(OpenJournalError::Thread)?;
         Ok(Self { ask, thread: Some(thread), kept_aside })
     }
@@ -165,17 +229,10 @@ impl SqliteJournal {
         self.kept_aside.as_deref()
     }
 
-    /// Rows opened at or after `from_at`, oldest first, with the size of the file in bytes. `reply` is called on the
-    /// journal's thread.
-    pub fn read_rows(
-        &self,
-        from_at: UnixMillis,
-        reply: impl FnOnce(Result<(Vec<JournalRow>, u64), ReadJournalError>) + Send + 'static,
-    ) {
-        if let Err(mpsc::SendError(Ask::Rows { reply, .. })) =
-            self.ask.send(Ask::Rows { from_at, reply: Box::new(reply) })
-        {
-            reply(Err(ReadJournalError::Closed));
+    /// Gives the rows of `span` to `with`, on the journal's thread.
+    pub fn read_rows(&self, span: Span, with: WithRows) {
+        if let Err(mpsc::SendError(Ask::Rows { with, .. })) = self.ask.send(Ask::Rows { span, with }) {
+            with(Err(ReadJournalError::Closed));
         }
     }
 
@@ -187,6 +244,40 @@ impl SqliteJournal {
     ) {
         if let Err(mpsc::SendError(Ask::Sums { reply, .. })) =
             self.ask.send(Ask::Sums { from_at, reply: Box::new(reply) })
+        {
+            reply(Err(ReadJournalError::Closed));
+        }
+    }
+
+    /// What the call of `row` said, while it is kept. `reply` is called on the journal's thread.
+    pub fn read_message(
+        &self,
+        row: i64,
+        reply: impl FnOnce(Result<Option<(JournalRow, SentMessage)>, ReadJournalError>) + Send + 'static,
+    ) {
+        if let Err(mpsc::SendError(Ask::Message { reply, .. })) =
+            self.ask.send(Ask::Message { row, reply: Box::new(reply) })
+        {
+            reply(Err(ReadJournalError::Closed));
+        }
+    }
+
+    /// Notes what the job with this program is called. Returns at once; a failure is logged and costs a name only.
+    pub fn name_job(&self, program: Hash, name: JobTitle) {
+        if self.ask.send(Ask::NameJob { program, name }).is_err() {
+            tracing::debug!("the journal is closed; a job stays without its name");
+        }
+    }
+
+    /// Deletes every row that has ended, with its message, and overwrites them in the file; a call that goes on keeps
+    /// its row. That it was done stays noted. `reply` is called on the journal's thread.
+    pub fn delete_history(
+        &self,
+        at: UnixMillis,
+        reply: impl FnOnce(Result<(), ReadJournalError>) + Send + 'static,
+    ) {
+        if let Err(mpsc::SendError(Ask::Delete { reply, .. })) =
+            self.ask.send(Ask::Delete { at, reply: Box::new(reply) })
         {
             reply(Err(ReadJournalError::Closed));
         }
@@ -230,40 +321,46 @@ impl network::Journal for SqliteJournal {
     ) -> Result<(), JournalError> {
         self.write(|reply| Ask::Close { row: row.0, counts, outcome, at, reply })
     }
+
+    fn keep(&self, row: RowId, message: SentMessage) -> Result<(), JournalError> {
+        self.write(|reply| Ask::Keep { row: row.0, message, reply })
+    }
 }
 
-fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
-    let connection = Connection::open(path)?;
-    // FULL: the row is on the disk, not only in the system's cache, before the first byte leaves.
-    connection.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA locking_mode = EXCLUSIVE;
-         PRAGMA cache_size = -256;",
-    )?;
-    crate::store::check_integrity(&connection)?;
-    connection.execute_batch(SCHEMA)?;
-    connection.execute(
-        "UPDATE sendings SET sent_bytes = ceiling_sent_bytes, received_bytes = ceiling_received_bytes, estimated = 1
-         WHERE outcome IS NULL AND estimated = 0",
-        [],
-    )?;
-    Ok(connection)
-}
-
-fn serve(connection: &Connection, path: &Path, asked: &mpsc::Receiver<Ask>) {
+fn serve(mut connection: Connection, path: &Path, asked: &mpsc::Receiver<Ask>) {
     while let Ok(ask) = asked.recv() {
         // A caller that has gone away no longer needs its answer.
         let heard = match ask {
-            Ask::Open { egress, reply } => reply.send(insert(connection, &egress)).is_ok(),
-            Ask::Update { row, counts, reply } => reply.send(update(connection, row, counts, None)).is_ok(),
-            Ask::Close { row, counts, outcome, at, reply } => {
-                reply.send(update(connection, row, counts, Some((outcome, at)))).is_ok()
+            Ask::Open { egress, reply } => reply.send(rows::insert(&connection, &egress)).is_ok(),
+            Ask::Update { row, counts, reply } => {
+                reply.send(rows::update(&connection, row, counts, None)).is_ok()
             }
-            Ask::Rows { from_at, reply } => {
-                reply(rows(connection, from_at).map(|rows| (rows, file_bytes(path))).map_err(Into::into));
+            Ask::Close { row, counts, outcome, at, reply } => {
+                reply.send(rows::update(&connection, row, counts, Some((outcome, at)))).is_ok()
+            }
+            Ask::Keep { row, message, reply } => {
+                reply.send(rows::keep(&mut connection, row, &message)).is_ok()
+            }
+            Ask::NameJob { program, name } => {
+                if let Err(error) = rows::name_job(&connection, &program, &name) {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "a job's name is not noted");
+                }
+                true
+            }
+            Ask::Rows { span, with } => {
+                rows::read(&connection, path, span, with);
                 true
             }
             Ask::Sums { from_at, reply } => {
-                reply(sums(connection, from_at).map_err(Into::into));
+                reply(rows::sums(&connection, from_at).map_err(Into::into));
+                true
+            }
+            Ask::Message { row, reply } => {
+                reply(rows::message(&connection, row).map_err(Into::into));
+                true
+            }
+            Ask::Delete { at, reply } => {
+                reply(rows::delete(&mut connection, at).map_err(Into::into));
                 true
             }
             Ask::End => return,
@@ -271,189 +368,5 @@ fn serve(connection: &Connection, path: &Path, asked: &mpsc::Receiver<Ask>) {
         if !heard {
             tracing::debug!("a journal caller left before its answer");
         }
-    }
-}
-
-/// SQLite's integers are signed; a count past 2^63 is not met in practice and shows as the largest.
-fn count(bytes: u64) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
-}
-
-fn bytes(count: i64) -> u64 {
-    u64::try_from(count).unwrap_or(0)
-}
-
-fn insert(connection: &Connection, egress: &Egress) -> Result<i64, rusqlite::Error> {
-    connection
-        .prepare_cached(
-            "INSERT INTO sendings (opened_at, purpose, object, destination, ceiling_sent_bytes, ceiling_received_bytes)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .insert(params![
-            count(egress.opened_at.0),
-            egress.purpose.code(),
-            egress.object,
-            egress.destination,
-            count(egress.ceiling_sent_bytes),
-            count(egress.ceiling_received_bytes),
-        ])
-}
-
-fn update(
-    connection: &Connection,
-    row: i64,
-    counts: Counts,
-    ended: Option<(Outcome, UnixMillis)>,
-) -> Result<(), rusqlite::Error> {
-    let changed = connection
-        .prepare_cached(
-            "UPDATE sendings SET sent_bytes = ?2, received_bytes = ?3, peer = ?4, outcome = ?5, closed_at = ?6
-             WHERE id = ?1 AND outcome IS NULL AND estimated = 0",
-        )?
-        .execute(params![
-            row,
-            count(counts.sent_bytes),
-            count(counts.received_bytes),
-            counts.peer.map(|peer| peer.to_string()),
-            ended.map(|(outcome, _)| outcome.code()),
-            ended.map(|(_, at)| count(at.0)),
-        ])?;
-    if changed == 1 { Ok(()) } else { Err(rusqlite::Error::QueryReturnedNoRows) }
-}
-
-fn rows(connection: &Connection, from_at: UnixMillis) -> Result<Vec<JournalRow>, rusqlite::Error> {
-    let mut query = connection.prepare_cached(
-        "SELECT opened_at, purpose, object, destination, peer, sent_bytes, received_bytes, outcome, closed_at, estimated
-         FROM sendings WHERE opened_at >= ?1 ORDER BY opened_at, id",
-    )?;
-    let rows = query.query_map([count(from_at.0)], |row| {
-        Ok(JournalRow {
-            opened_at: UnixMillis(bytes(row.get(0)?)),
-            purpose: row.get(1)?,
-            object: row.get(2)?,
-            destination: row.get(3)?,
-            peer: row.get(4)?,
-            sent_bytes: bytes(row.get(5)?),
-            received_bytes: bytes(row.get(6)?),
-            outcome: row.get(7)?,
-            closed_at: row.get::<_, Option<i64>>(8)?.map(|at| UnixMillis(bytes(at))),
-            estimated: row.get(9)?,
-        })
-    })?;
-    rows.collect()
-}
-
-fn sums(connection: &Connection, from_at: UnixMillis) -> Result<Sums, rusqlite::Error> {
-    let sums = connection
-        .prepare_cached("SELECT sum(sent_bytes), sum(received_bytes) FROM sendings WHERE opened_at >= ?1")?
-        .query_row([count(from_at.0)], |row| {
-            let (sent, received): (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
-            Ok(Sums { sent_bytes: bytes(sent.unwrap_or(0)), received_bytes: bytes(received.unwrap_or(0)) })
-        })
-        .optional()?;
-    Ok(sums.unwrap_or_default())
-}
-
-/// Size of the file and its write-ahead log.
-fn file_bytes(path: &Path) -> u64 {
-    let size = |path: PathBuf| std::fs::metadata(path).map_or(0, |data| data.len());
-    size(path.to_owned()) + size(crate::store::beside(path, "-wal"))
-}
-
-/// The purpose of a row, where this version knows its code.
-pub fn purpose(row: &JournalRow) -> Option<Purpose> {
-    Purpose::from_code(&row.purpose)
-}
-
-#[cfg(test)]
-mod tests {
-    use network::Journal as _;
-
-    use super::*;
-
-    fn egress(object: &str, at: u64) -> Egress {
-        Egress {
-            purpose: Purpose::Result,
-            object: object.to_owned(),
-            destination: "coordinator.example:443".to_owned(),
-            ceiling_sent_bytes: 5000,
-            ceiling_received_bytes: 700,
-            opened_at: UnixMillis(at),
-        }
-    }
-
-    fn read(journal: &SqliteJournal) -> Vec<JournalRow> {
-        let (send, receive) = mpsc::channel();
-        journal.read_rows(UnixMillis(0), move |rows| send.send(rows).unwrap());
-        receive.recv().unwrap().unwrap().0
-    }
-
-    const COUNTS: Counts = Counts { sent_bytes: 40, received_bytes: 30, peer: None };
-
-    #[test]
-    fn a_row_left_open_by_a_crash_counts_with_its_ceiling_and_says_so() {
-        let dir = tempfile::tempdir().unwrap();
-        let journal = SqliteJournal::open(dir.path(), UnixMillis(1)).unwrap();
-        let done = journal.open(&egress("a", 10)).unwrap();
-        journal.close(done, COUNTS, Outcome::Answered, UnixMillis(12)).unwrap();
-        let open = journal.open(&egress("b", 20)).unwrap();
-        journal.update(open, COUNTS).unwrap();
-        assert!(
-            read(&journal).iter().all(|row| row.sent_bytes == 40 && !row.estimated),
-            "alive, counts are true"
-        );
-        drop(journal);
-
-        let journal = SqliteJournal::open(dir.path(), UnixMillis(2)).unwrap();
-        let rows = read(&journal);
-        assert_eq!(
-            (rows[0].sent_bytes, rows[0].estimated, rows[0].outcome.as_deref()),
-            (40, false, Some("answered"))
-        );
-        assert_eq!((rows[1].sent_bytes, rows[1].received_bytes, rows[1].estimated), (5000, 700, true));
-        assert!(journal.update(open, COUNTS).is_err(), "a row of an earlier life is closed for good");
-    }
-
-    #[test]
-    fn an_unreadable_journal_is_kept_aside_byte_for_byte() {
-        let dir = tempfile::tempdir().unwrap();
-        let garbage = vec![0x5a_u8; 20_000];
-        std::fs::write(dir.path().join(FILE_NAME), &garbage).unwrap();
-        let journal = SqliteJournal::open(dir.path(), UnixMillis(77)).unwrap();
-        let aside = journal.kept_aside().expect("the damage must be reported");
-        assert_eq!(std::fs::read(aside).unwrap(), garbage, "evidence is never overwritten");
-        assert_eq!(read(&journal), [], "the new journal begins empty");
-        journal.open(&egress("a", 1)).unwrap();
-    }
-
-    #[test]
-    fn a_journal_that_cannot_be_written_refuses_the_row() {
-        let dir = tempfile::tempdir().unwrap();
-        let journal = SqliteJournal::open(dir.path(), UnixMillis(1)).unwrap();
-        let connection = connect(&dir.path().join("full.sqlite")).unwrap();
-        connection.execute_batch("PRAGMA max_page_count = 1").unwrap();
-        let mut error = None;
-        for n in 0..2000 {
-            if let Err(refused) = insert(&connection, &egress(&"x".repeat(400), n)) {
-                error = Some(refused);
-                break;
-            }
-        }
-        let error = error.expect("a full file must refuse");
-        assert!(crate::store::is_full(&error), "and be recognised as full: {error}");
-        drop(journal);
-    }
-
-    #[test]
-    fn sums_count_what_was_opened_in_the_span() {
-        let dir = tempfile::tempdir().unwrap();
-        let journal = SqliteJournal::open(dir.path(), UnixMillis(1)).unwrap();
-        for at in [10, 20, 30] {
-            let row = journal.open(&egress("a", at)).unwrap();
-            journal.close(row, COUNTS, Outcome::Answered, UnixMillis(at + 1)).unwrap();
-        }
-        let (send, receive) = mpsc::channel();
-        journal.read_sums(UnixMillis(20), move |sums| send.send(sums).unwrap());
-        assert_eq!(receive.recv().unwrap().unwrap(), Sums { sent_bytes: 80, received_bytes: 60 });
     }
 }

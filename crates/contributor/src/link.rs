@@ -161,6 +161,8 @@ pub enum LinkAsk {
     Fetch {
         /// Which.
         blob: Hash,
+        /// Program of the job that needs it, for the journal.
+        job: Option<Hash>,
     },
     /// Commit to the digests of a bundle.
     Commit {
@@ -172,6 +174,8 @@ pub enum LinkAsk {
         digests: Vec<(SliceId, Hash)>,
         /// Device time spent.
         device_millis: u64,
+        /// Program of the job, for the journal.
+        job: Option<Hash>,
     },
     /// Hand in the outputs behind a commit.
     Deliver {
@@ -181,6 +185,8 @@ pub enum LinkAsk {
         bundle: BundleId,
         /// The outputs.
         outputs: Vec<(SliceId, ByteBuf)>,
+        /// Program of the job, for the journal.
+        job: Option<Hash>,
     },
     /// Bind a payout address.
     Bind {
@@ -359,17 +365,17 @@ impl Shared {
             LinkAsk::Heartbeat { holding, returned, wants_work, last_sequence } => {
                 outlet(LinkEvent::Beat(self.heartbeat(holding, returned, wants_work, last_sequence).await));
             }
-            LinkAsk::Fetch { blob } => {
-                outlet(LinkEvent::Fetched { blob, result: self.fetch(blob).await });
+            LinkAsk::Fetch { blob, job } => {
+                outlet(LinkEvent::Fetched { blob, result: self.fetch(blob, job).await });
             }
-            LinkAsk::Commit { lease, bundle, digests, device_millis } => {
+            LinkAsk::Commit { lease, bundle, digests, device_millis, job } => {
                 let commit = Commit { coordinator: self.coordinator, lease, bundle, digests, device_millis };
-                let result = self.accepted(Purpose::Coordinator, "/v1/commit", commit).await;
+                let result = self.accepted(Purpose::Coordinator, job, "/v1/commit", commit).await;
                 outlet(LinkEvent::Committed { lease, result });
             }
-            LinkAsk::Deliver { lease, bundle, outputs } => {
+            LinkAsk::Deliver { lease, bundle, outputs, job } => {
                 let work = WorkResult { coordinator: self.coordinator, lease, bundle, outputs };
-                let result = self.accepted(Purpose::Result, "/v1/result", work).await;
+                let result = self.accepted(Purpose::Result, job, "/v1/result", work).await;
                 outlet(LinkEvent::Delivered { lease, result });
             }
             LinkAsk::Bind { terms, reply } => answer(reply, self.bind(*terms).await),
@@ -393,7 +399,7 @@ impl Shared {
             adapter,
             answers,
         };
-        let enrolled: Signed<Enrolled> = self.post(Purpose::Coordinator, "/v1/enroll", enroll).await?.0;
+        let enrolled: Signed<Enrolled> = self.post(Purpose::Coordinator, None, "/v1/enroll", enroll).await?.0;
         if enrolled.message().nonce != nonce {
             return Err(LinkFault::OtherRequest);
         }
@@ -418,7 +424,7 @@ impl Shared {
             last_sequence,
         };
         let answer: Signed<HeartbeatAnswer> =
-            self.post(Purpose::Coordinator, "/v1/heartbeat", heartbeat).await?.0;
+            self.post(Purpose::Coordinator, None, "/v1/heartbeat", heartbeat).await?.0;
         let answer = answer.into_message();
         if answer.nonce != nonce {
             return Err(LinkFault::OtherRequest);
@@ -445,7 +451,7 @@ impl Shared {
     }
 
     /// Brings a blob onto the shelf. One that is there already is not fetched again.
-    async fn fetch(&self, blob: Hash) -> Result<(), LinkFault> {
+    async fn fetch(&self, blob: Hash, job: Option<Hash>) -> Result<(), LinkFault> {
         if self.shelf.has(&blob) {
             return Ok(());
         }
@@ -466,6 +472,7 @@ impl Shared {
         let mut part = tokio::fs::File::create(self.shelf.part_path(&blob)).await.map_err(io)?;
         let request =
             Request::get(Purpose::WorkInput, blob.to_string(), self.url(&format!("/v1/blob/{blob}")))
+                .job(job)
                 .max_answer_bytes(MAX_BLOB_BYTES)
                 .within(Duration::from_secs(600));
         let saved = self.net.download(request, &mut part).await?;
@@ -488,7 +495,7 @@ impl Shared {
             expires_at_seconds: terms.expires_at_seconds,
             wallet_signature: terms.wallet_signature,
         };
-        self.accepted(Purpose::Payout, "/v1/bind", bind).await
+        self.accepted(Purpose::Payout, None, "/v1/bind", bind).await
     }
 
     async fn relay(&self, terms: RelayTerms) -> Result<Hash, LinkFault> {
@@ -502,7 +509,7 @@ impl Shared {
             cumulative: terms.cumulative,
             proof: terms.proof,
         };
-        let relayed: Signed<Relayed> = self.post(Purpose::Payout, "/v1/relay", relay).await?.0;
+        let relayed: Signed<Relayed> = self.post(Purpose::Payout, None, "/v1/relay", relay).await?.0;
         if relayed.message().nonce != nonce {
             return Err(LinkFault::OtherRequest);
         }
@@ -534,8 +541,14 @@ impl Shared {
     }
 
     /// Sends a message that is answered by a plain acknowledgement.
-    async fn accepted<T: Message>(&self, purpose: Purpose, path: &str, message: T) -> Result<(), LinkFault> {
-        let (accepted, request): (Signed<Accepted>, Hash) = self.post(purpose, path, message).await?;
+    async fn accepted<T: Message>(
+        &self,
+        purpose: Purpose,
+        job: Option<Hash>,
+        path: &str,
+        message: T,
+    ) -> Result<(), LinkFault> {
+        let (accepted, request): (Signed<Accepted>, Hash) = self.post(purpose, job, path, message).await?;
         if accepted.message().request == request { Ok(()) } else { Err(LinkFault::OtherRequest) }
     }
 
@@ -543,12 +556,14 @@ impl Shared {
     async fn post<T: Message, A: Message>(
         &self,
         purpose: Purpose,
+        job: Option<Hash>,
         path: &str,
         message: T,
     ) -> Result<(Signed<A>, Hash), LinkFault> {
         let signed = self.key.sign(&self.network, message);
         let body = signed.envelope().to_bytes();
         let request = Request::post(purpose, path, self.url(path), body)
+            .job(job)
             .max_answer_bytes(A::MAX_BYTES as u64 + 1024)
             .within(Duration::from_secs(60));
         let answer = self.net.request(request).await?;

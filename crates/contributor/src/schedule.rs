@@ -414,6 +414,26 @@ impl Schedule {
         needed
     }
 
+    /// Program of a held lease.
+    pub fn program_of_lease(&self, lease: LeaseId) -> Option<Hash> {
+        self.held.iter().find(|held| held.lease.lease == lease).map(|held| held.lease.program)
+    }
+
+    /// Program that needs this blob; the first lease's where several do.
+    pub fn program_of_blob(&self, blob: &Hash) -> Option<Hash> {
+        let needs = |held: &&Held| {
+            let lease = &held.lease;
+            let is_module = || match self.programs.get(&lease.program) {
+                Some(ProgramState::Ready(program)) => program.modules.iter().any(|m| m.blob == *blob),
+                _ => false,
+            };
+            lease.program == *blob
+                || lease.slices.iter().any(|s| s.inputs.iter().any(|input| input.blob == *blob))
+                || is_module()
+        };
+        self.held.iter().find(needs).map(|held| held.lease.program)
+    }
+
     fn compare_leases(
         &mut self,
         leases: Vec<Signed<WorkLease>>,

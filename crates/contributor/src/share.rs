@@ -15,7 +15,7 @@ use std::time::Duration;
 use network::delivery::{DeliveryError, GROUP_BYTES, Goods, Refusal, Wanted};
 use network::{
     Caller, Clock, Congestion, LiveCap, Net, NetError, Peers, PeersError, PeersSetup, Purpose, Request,
-    factory,
+    congestion_factory,
 };
 use protocol::delivery::{
     AskDelivery, Deliverable, DeliveryLease, DeliveryOffer, DeliveryReceipt, PeerAddress, check_lease,

@@ -8,10 +8,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use protocol::id::Hash;
 use protocol::units::UnixMillis;
 use serde::{Deserialize, Serialize};
 
+use crate::copying::SentMessage;
 use crate::purpose::Purpose;
+use crate::system::SystemCount;
 
 /// What is known about a call before its first byte.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +23,8 @@ pub struct Egress {
     pub purpose: Purpose,
     /// What it is about: a content address, or the path of the request.
     pub object: String,
+    /// Content address of the job's program, where the call serves a job.
+    pub job: Option<Hash>,
     /// Host and port as the address was written, for example `coordinator.example:443`. The name is looked up by the
     /// operating system after the row has been opened.
     pub destination: String,
@@ -40,6 +45,9 @@ pub struct Counts {
     pub received_bytes: u64,
     /// The address that was connected to, once there is one.
     pub peer: Option<SocketAddr>,
+    /// What the operating system counted for the connection; `None` until it is closed, where none was made, and where
+    /// the system does not count.
+    pub system: Option<SystemCount>,
 }
 
 /// How a call ended.
@@ -114,6 +122,14 @@ pub trait Journal: Send + Sync {
     /// [`JournalError`]: then the row stays open, and so counts with its ceiling.
     fn close(&self, row: RowId, counts: Counts, outcome: Outcome, at: UnixMillis)
     -> Result<(), JournalError>;
+
+    /// Keeps what the call of a closed row said, for as long as the journal likes; by default not at all.
+    ///
+    /// # Errors
+    /// [`JournalError`]: then the message is not kept; the row stands all the same.
+    fn keep(&self, _: RowId, _: SentMessage) -> Result<(), JournalError> {
+        Ok(())
+    }
 }
 
 /// A row of a [`MemoryJournal`].

@@ -18,8 +18,10 @@
 //! ```
 //!
 //! What is counted is the payload of the TCP stream in both directions, with HTTP headers and encryption. Not counted
-//! are the operating system's own headers and retransmissions, and its look-up of the destination's name.
+//! are the operating system's own headers and retransmissions, and its look-up of the destination's name. Beside our
+//! count stands the kernel's own for the same connection, where there is one ([`SYSTEM_COUNTER`]).
 
+mod copying;
 pub mod delivery;
 mod journal;
 mod measure;
@@ -29,11 +31,13 @@ mod peers;
 mod purpose;
 mod relay;
 mod scavenger;
+mod system;
 mod tls;
 
 pub use bytes::Bytes;
 pub use http::Method;
 
+pub use copying::{KEPT_BODY_BYTES, SentMessage};
 pub use journal::{Counts, Egress, Journal, JournalError, MemoryJournal, MemoryRow, Outcome, RowId};
 pub use measure::{MeasureError, Measurement, Measuring, Phase, measure};
 pub use meter::Progress;
@@ -42,3 +46,4 @@ pub use peers::{Caller, Peers, PeersError, PeersSetup};
 pub use purpose::{PURPOSES, Purpose, PurposeEntry};
 pub use relay::{Admits, Relay, RelayError, RelaySetup, RelayTls};
 pub use scavenger::{Congestion, LiveCap, factory as congestion_factory};
+pub use system::{SYSTEM_COUNTER, SystemCount, SystemCounter};

@@ -13,8 +13,10 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::copying::{Copying, SentMessage};
 use crate::journal::{Counts, Egress, Journal, JournalError, Outcome, RowId};
 use crate::net::Clock;
+use crate::system::{self, SystemCount};
 
 /// Told about the counts as a call goes on. Called from within the transfer: it must return at once.
 pub type Progress = Arc<dyn Fn(Counts) + Send + Sync>;
@@ -48,6 +50,8 @@ struct Shared {
 #[derive(Default)]
 struct Notes {
     peer: Option<SocketAddr>,
+    system: Option<SystemCount>,
+    message: Option<SentMessage>,
     refused: Option<JournalError>,
     over_ceiling: bool,
 }
@@ -78,7 +82,18 @@ impl Meter {
     /// Puts the meter around a connected stream.
     pub(crate) fn around(&self, stream: TcpStream, peer: SocketAddr) -> Metered {
         self.shared.notes.lock().unwrap_or_else(PoisonError::into_inner).peer = Some(peer);
-        Metered { stream, shared: Arc::clone(&self.shared) }
+        Metered { stream, shared: Arc::clone(&self.shared), at_end: false, counted: false }
+    }
+
+    /// Copies what is said over `stream`, which lies above encryption; the journal is given it once the row is closed.
+    pub(crate) fn copying<S>(
+        &self,
+        stream: S,
+    ) -> Copying<S, impl FnMut(SentMessage) + Unpin + Send + use<S>> {
+        let shared = Arc::clone(&self.shared);
+        Copying::new(stream, move |message| {
+            shared.notes.lock().unwrap_or_else(PoisonError::into_inner).message = Some(message);
+        })
     }
 
     /// Brings the row up to date.
@@ -108,6 +123,12 @@ impl Meter {
             // The bytes have gone. The row stays open, so the report counts its ceiling: too much, never too little.
             tracing::error!(error = &error as &dyn std::error::Error, "a journal row could not be closed");
         }
+        let message = self.shared.notes.lock().unwrap_or_else(PoisonError::into_inner).message.take();
+        if let Some(message) = message
+            && let Err(error) = self.shared.journal.keep(self.shared.row, message)
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "what a call said could not be kept");
+        }
         counts
     }
 }
@@ -128,10 +149,12 @@ pub(crate) enum BrokenOff {
 
 impl Shared {
     fn counts(&self) -> Counts {
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         Counts {
             sent_bytes: self.sent.load(Ordering::Relaxed),
             received_bytes: self.received.load(Ordering::Relaxed),
-            peer: self.notes.lock().unwrap_or_else(PoisonError::into_inner).peer,
+            peer: notes.peer,
+            system: notes.system,
         }
     }
 
@@ -167,6 +190,27 @@ impl Shared {
 pub(crate) struct Metered {
     stream: TcpStream,
     shared: Arc<Shared>,
+    /// The other side's end of the stream was read.
+    at_end: bool,
+    /// The operating system was asked for its count.
+    counted: bool,
+}
+
+impl Metered {
+    /// Asks the operating system for its count, once, at the last moment at which nothing is ambiguous: before this
+    /// side's own end is queued behind the payload.
+    fn ask_the_system(&mut self) {
+        if !std::mem::replace(&mut self.counted, true) {
+            let count = system::count(&self.stream, self.at_end);
+            self.shared.notes.lock().unwrap_or_else(PoisonError::into_inner).system = count;
+        }
+    }
+}
+
+impl Drop for Metered {
+    fn drop(&mut self) {
+        self.ask_the_system();
+    }
 }
 
 impl AsyncRead for Metered {
@@ -181,6 +225,8 @@ impl AsyncRead for Metered {
         }
         if read > 0 {
             this.shared.passed()?;
+        } else if buf.remaining() > 0 {
+            this.at_end = true;
         }
         Poll::Ready(Ok(()))
     }
@@ -205,6 +251,12 @@ impl AsyncWrite for Metered {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        this.ask_the_system();
+        Pin::new(&mut this.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod tests;

@@ -17,6 +17,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use protocol::id::Hash;
 use protocol::units::UnixMillis;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, lookup_host};
@@ -54,6 +55,8 @@ pub struct Request {
     pub purpose: Purpose,
     /// What it is about, for the journal: a content address or a path.
     pub object: String,
+    /// Content address of the job's program, where the call serves a job; for the journal.
+    pub job: Option<Hash>,
     /// HTTP method.
     pub method: Method,
     /// `http://` or `https://` address, without user name and fragment.
@@ -76,6 +79,7 @@ impl Request {
         Self {
             purpose,
             object: object.into(),
+            job: None,
             method: Method::GET,
             url: url.into(),
             headers: Vec::new(),
@@ -104,6 +108,13 @@ impl Request {
         body: impl Into<Bytes>,
     ) -> Self {
         Self { method: Method::PUT, body: body.into(), ..Self::get(purpose, object, url) }
+    }
+
+    /// Serving the job with this program, if any.
+    #[must_use]
+    pub fn job(mut self, program: Option<Hash>) -> Self {
+        self.job = program;
+        self
     }
 
     /// With one more header.
@@ -332,6 +343,7 @@ impl Net {
         let egress = Egress {
             purpose: request.purpose,
             object: request.object.clone(),
+            job: request.job,
             destination: plan.destination.clone(),
             ceiling_sent_bytes: plan.ceiling_sent_bytes,
             ceiling_received_bytes: plan.ceiling_received_bytes,
@@ -501,7 +513,8 @@ where
         destination: plan.destination.clone(),
         source: Box::new(source),
     };
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broke_off)?;
+    let stream = TokioIo::new(meter.copying(stream));
+    let (mut sender, connection) = http1::handshake(stream).await.map_err(broke_off)?;
     let outgoing = http::Request::from_parts(plan.head.clone(), Full::new(request.body));
     let exchange = async move {
         let incoming = sender.send_request(outgoing).await.map_err(broke_off)?;

@@ -232,6 +232,7 @@ impl Peers {
         let more = wanted.bytes.saturating_sub(wanted.from_byte);
         let egress = Egress {
             purpose: Purpose::PeerFetch,
+            job: None,
             object: wanted.hash.to_string(),
             destination: format!("peer {}", provider.short()),
             // Acknowledgements were 0.06 % of what came in (notes of the design), receipts less.
@@ -316,6 +317,7 @@ impl Door {
 fn reaching(destination: String, opened_at: UnixMillis) -> Egress {
     Egress {
         purpose: Purpose::PeerReach,
+        job: None,
         object: "reach".to_owned(),
         destination,
         ceiling_sent_bytes: REACH_BYTES,
@@ -414,6 +416,7 @@ async fn answer(incoming: Incoming, door: Door, place: OwnedSemaphorePermit, tel
     };
     let egress = Egress {
         purpose: Purpose::PeerServe,
+        job: None,
         object: "knock".to_owned(),
         destination: destination.clone(),
         ceiling_sent_bytes: KNOCK_BYTES,
@@ -516,6 +519,7 @@ impl Caller {
         let more = goods.bytes().saturating_sub(self.order.from_byte);
         let egress = Egress {
             purpose: Purpose::PeerServe,
+            job: None,
             object,
             destination: self.destination.clone(),
             ceiling_sent_bytes: KNOCK_BYTES.saturating_add(more / 8).saturating_add(more),

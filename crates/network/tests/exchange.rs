@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use network::{
     Counts, Egress, Journal, JournalError, MemoryJournal, MemoryRow, Net, NetError, Outcome, Purpose,
-    Request, RowId,
+    Request, RowId, SentMessage,
 };
 use protocol::units::UnixMillis;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -127,6 +127,8 @@ struct Witness {
     refuse_open: bool,
     refuse_update_after: Option<usize>,
     largest_gap: Mutex<(u64, u64)>,
+    refuse_keep: bool,
+    kept: Mutex<Vec<SentMessage>>,
 }
 
 impl Witness {
@@ -163,6 +165,14 @@ impl Journal for Witness {
     }
     fn close(&self, _: RowId, counts: Counts, outcome: Outcome, _: UnixMillis) -> Result<(), JournalError> {
         self.note(format!("close {} {}", outcome.code(), counts.sent_bytes));
+        Ok(())
+    }
+    fn keep(&self, _: RowId, message: SentMessage) -> Result<(), JournalError> {
+        if self.refuse_keep {
+            return Err(JournalError::new(Full));
+        }
+        self.note("keep");
+        self.kept.lock().unwrap().push(message);
         Ok(())
     }
 }
@@ -221,7 +231,7 @@ async fn call_breaks_off_when_the_journal_refuses_an_update() {
     assert!(matches!(error, NetError::Journal(_)), "{error:?}");
     let seen = soon(told.recv()).await.unwrap();
     assert!(seen.received.len() <= 3 * 1024 * 1024, "{} bytes went out unrecorded", seen.received.len());
-    let last = witness.noted().pop().unwrap();
+    let last = witness.noted().into_iter().rfind(|event| event.starts_with("close")).unwrap();
     assert_eq!(
         last,
         format!("close failed {}", seen.received.len()),
@@ -437,4 +447,47 @@ async fn measurement_against_a_coordinator_stays_in_its_budget_and_matches_the_j
     assert!(total.sent_bytes <= 25_100_000 && total.received_bytes <= 25_100_000, "{total:?}");
     assert!(told.iter().all(|step| (0.0..=1.0).contains(&step.phase_share)));
     assert_eq!(told.last().map(|step| (step.phase_share, step.bytes_used)), Some((1.0, found.bytes_used)));
+}
+
+#[tokio::test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+async fn the_kernel_counts_what_the_server_saw() {
+    let (address, mut told) = serve(answer_of(&vec![b'y'; 3_000_000])).await;
+    let (net, journal) = net();
+    let request = Request::post(Purpose::Result, "o", format!("http://{address}/"), vec![b'x'; 5_000_000])
+        .max_answer_bytes(4_000_000);
+    net.request(request).await.unwrap();
+    let seen = soon(told.recv()).await.unwrap();
+    let system = only_row(&journal).counts.system.unwrap();
+    assert_eq!(
+        (system.sent_bytes, system.received_bytes),
+        (seen.received.len() as u64, seen.sent_bytes),
+        "kernel and other side count the same payload"
+    );
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_call_is_byte_for_byte_what_the_server_received() {
+    let (address, mut told) = serve(answer_of(b"")).await;
+    let witness = Arc::new(Witness::default());
+    let net = Net::with_system_clock(Arc::clone(&witness) as Arc<dyn Journal>);
+    let request = Request::post(Purpose::Coordinator, "o", format!("http://{address}/v1/x"), &b"said"[..])
+        .header("hearth-test", "1");
+    net.request(request).await.unwrap();
+    let seen = soon(told.recv()).await.unwrap();
+    let kept = witness.kept.lock().unwrap().pop().unwrap();
+    assert_eq!([kept.head.clone(), kept.body.clone()].concat(), seen.received, "headers that hyper adds too");
+    assert_eq!((kept.body.as_slice(), kept.body_bytes), (&b"said"[..], 4));
+    let events = witness.noted();
+    let last_two = events.iter().rev().take(2).map(String::as_str).collect::<Vec<_>>();
+    assert_eq!(last_two[0], "keep", "the row is closed first: {events:?}");
+    assert!(last_two[1].starts_with("close answered"), "{events:?}");
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_kept_does_not_fail_the_call() {
+    let (address, _told) = serve(answer_of(b"")).await;
+    let net = Net::with_system_clock(Arc::new(Witness { refuse_keep: true, ..Witness::default() }));
+    let answer = net.request(Request::get(Purpose::Coordinator, "o", format!("http://{address}/"))).await;
+    assert_eq!(answer.unwrap().status, 200, "what was sent stands in its row all the same");
 }

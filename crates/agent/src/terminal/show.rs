@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use jiff::tz::TimeZone;
 use protocol::local::{
-    BalanceIdentity, Benchmark, CardReading, Check, Preferences, Privacy, Quote, Status, Verdict,
-    WalletBrief, WalletView, WithdrawalView,
+    BalanceIdentity, Benchmark, CardReading, Check, Preferences, Privacy, Quote, Status, SystemCounterView,
+    SystemView, Verdict, WalletBrief, WalletView, WithdrawalView,
 };
 use protocol::units::UnixMillis;
 use words::{Catalogue, Value, bytes, exact_amount, net_amount};
@@ -148,7 +148,26 @@ pub(super) fn privacy(privacy: &Privacy, words: &Catalogue) -> String {
         text.push_str(&line);
     }
     text.push_str(&format!("{:>10}  {:>10}\n", bytes(privacy.sent_bytes), bytes(privacy.received_bytes)));
+    text.push_str(&witnessed(&privacy.system, words));
     text
+}
+
+/// The system's own count in one line; all digits, because something is proven.
+fn witnessed(system: &SystemView, words: &Catalogue) -> String {
+    let sentence = match system.counter {
+        SystemCounterView::None => words.text("terminal-privacy-none", &[]),
+        SystemCounterView::TcpInfo => words.text(
+            "terminal-privacy-system",
+            &[
+                ("ours", system.ours_sent_bytes.to_string().into()),
+                ("theirs", system.sent_bytes.to_string().into()),
+                ("counted", system.counted.into()),
+                ("differing", system.differing.into()),
+                ("missing", system.missing.into()),
+            ],
+        ),
+    };
+    format!("{sentence}\n")
 }
 
 /// The wallet with its identity and withdrawals.

@@ -6,8 +6,8 @@
 use network::NetError;
 use protocol::id::Hash;
 use protocol::local::{
-    Check, Earnings, ErrorCode, ExportFormat, LocalError, Notice, Picture, Preferences, Privacy, Snooze,
-    Status,
+    Check, Earnings, ErrorCode, ExportFormat, LocalError, Notice, Picture, Preferences, Privacy, SentMessage,
+    Snooze, Status,
 };
 use protocol::receipt::Receipt;
 use protocol::sign::Signed;
@@ -15,6 +15,7 @@ use protocol::units::{BaseUnits, UnixMillis};
 use protocol::wire::{EpochList, EpochNotice, Refusal, RefusalCode, WithdrawIntent};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::journal::Span;
 use crate::link::LinkFault;
 use crate::preferences::InvalidPreferences;
 
@@ -89,10 +90,22 @@ pub enum Request {
     },
     /// The privacy page.
     Privacy {
-        /// First instant.
-        from_at: UnixMillis,
+        /// Of which span.
+        span: Span,
         /// The page.
         reply: Reply<Privacy>,
+    },
+    /// One message word for word.
+    SentMessage {
+        /// Its sending.
+        row: i64,
+        /// The message, while it is kept.
+        reply: Reply<Option<SentMessage>>,
+    },
+    /// Delete what the journal holds of sendings that have ended.
+    DeleteHistory {
+        /// Answered when it is done.
+        reply: Reply<()>,
     },
     /// The whole journal as text to save.
     ExportJournal {
@@ -234,6 +247,7 @@ impl RequestError {
             Self::Store(error) if error.is_disk_full() => ErrorCode::DiskFull,
             Self::SavePreferences(error) if error.is_disk_full() => ErrorCode::DiskFull,
             Self::Store(_) | Self::SavePreferences(_) => ErrorCode::Internal,
+            Self::Journal(error) if error.is_disk_full() => ErrorCode::DiskFull,
             Self::Journal(_) => ErrorCode::JournalUnreadable,
             Self::Link(fault) => link_code(fault),
         };

@@ -6,16 +6,16 @@ use protocol::local::{ExportFormat, Preferences, Snooze};
 use protocol::sign::Signed;
 use protocol::units::UnixMillis;
 
-use super::calendar::{date, next_six};
+use super::calendar::{date, midnight, next_six};
 use super::client::{Credit, Document, Reply, Request, RequestError};
 use super::keeper::StoreAsk;
-use super::state::{Effect, State};
+use super::state::{Effect, JournalAsk, State};
 use crate::earnings::{self, Prices};
-use crate::journal::{JournalRow, ReadJournalError};
+use crate::journal::{ReadJournalError, Reading, Span};
 use crate::link::LinkAsk;
 use crate::policy::{self, SHARE_NOW_FOR, Snoozed};
 use crate::preferences;
-use crate::privacy;
+use crate::privacy::{self, Tally};
 
 impl State {
     pub(super) fn take_in_request(&mut self, request: Request, now: UnixMillis, effects: &mut Vec<Effect>) {
@@ -96,12 +96,26 @@ impl State {
                 answer(reply, Ok(page));
             }
             Request::Statement { reply } => answer(reply, Ok(self.statement(now))),
-            Request::Privacy { from_at, reply } => {
-                let then = move |rows: Result<(Vec<JournalRow>, u64), ReadJournalError>| {
-                    let page = rows.map(|(rows, bytes)| privacy::report(&rows, from_at, now, bytes));
+            Request::Privacy { span, reply } => {
+                let with = move |reading: Result<Reading<'_>, ReadJournalError>| {
+                    let mut tally = Tally::new(span, now, network::SYSTEM_COUNTER);
+                    let page = reading.and_then(|reading| {
+                        for row in reading.rows {
+                            tally.take_in(&row?);
+                        }
+                        Ok(tally.page(reading.standing))
+                    });
                     answer(reply, page.map_err(Into::into));
                 };
-                effects.push(Effect::Rows { from_at, then: Box::new(then) });
+                effects.push(Effect::Journal(JournalAsk::Rows { span, with: Box::new(with) }));
+            }
+            Request::SentMessage { row, reply } => {
+                effects.push(Effect::Journal(JournalAsk::Message { row, reply }));
+            }
+            Request::DeleteHistory { reply } => {
+                effects.push(Effect::Journal(JournalAsk::Delete { at: now, reply }));
+                // What left today is read again: the page and the tray show what the journal holds.
+                effects.push(Effect::Sums { from_at: midnight(&self.time_zone, now) });
             }
             Request::ExportJournal { format, reply } => {
                 let ending = match format {
@@ -109,11 +123,11 @@ impl State {
                     ExportFormat::Json => "json",
                 };
                 let file_name = format!("hearth-journal-{}.{ending}", date(&self.time_zone, now));
-                let then = move |rows: Result<(Vec<JournalRow>, u64), ReadJournalError>| {
-                    let text = rows.map(|(rows, _)| privacy::export(&rows, format));
+                let with = move |reading: Result<Reading<'_>, ReadJournalError>| {
+                    let text = reading.and_then(|reading| Ok(privacy::export(reading.rows, format)?));
                     answer(reply, text.map(|text| Document { file_name, text }).map_err(Into::into));
                 };
-                effects.push(Effect::Rows { from_at: UnixMillis(0), then: Box::new(then) });
+                effects.push(Effect::Journal(JournalAsk::Rows { span: Span::ALL, with: Box::new(with) }));
             }
             Request::Credit { reply } => {
                 let receipts = self.ledger.last_sequence();
@@ -190,7 +204,7 @@ impl State {
     }
 }
 
-fn answer<T>(reply: Reply<T>, result: Result<T, RequestError>) {
+pub(super) fn answer<T>(reply: Reply<T>, result: Result<T, RequestError>) {
     if reply.send(result).is_err() {
         tracing::debug!("nobody waits for an answer any more");
     }

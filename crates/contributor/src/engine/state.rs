@@ -11,7 +11,8 @@ use jiff::tz::TimeZone;
 use protocol::frames::{Adapter, Checkpoint, Confinement};
 use protocol::id::{CoordinatorId, DeviceId, Hash, LeaseId, NetworkId, SliceId};
 use protocol::local::{
-    Benchmark, ErrorCode, Notice, Picture, Preferences, SearchedSlice, SentToday, Status, Waterfall, Work,
+    Benchmark, ErrorCode, Notice, Picture, Preferences, SearchedSlice, SentMessage, SentToday, Status,
+    Waterfall, Work,
 };
 use protocol::manifest::Program;
 use protocol::profile::Profile;
@@ -21,14 +22,14 @@ use protocol::wire::NoWork;
 use protocol::work::SliceRef;
 
 use super::calendar::{date, local_hour};
-use super::client::Request;
+use super::client::{Reply, Request};
 use super::drawing::Drawn;
 use super::keeper::{StoreAsk, StoreNews};
 use super::watching::Watch;
 use crate::benchmark::BenchProgress;
 use crate::conformance::{Answers, CheckError, Checked, Known};
 use crate::earnings::{self, Prices, Token};
-use crate::journal::{JournalRow, ReadJournalError, Sums};
+use crate::journal::{JobTitle, ReadJournalError, Span, Sums, WithRows};
 use crate::ledger::Ledger;
 use crate::link::{FaultKind, LinkAsk, LinkEvent, verify_lease};
 use crate::policy::{self, Compute, Decision, Memory, Upload};
@@ -62,8 +63,13 @@ pub(super) enum Input {
     Tick,
 }
 
-/// What the journal's thread does with the rows that it read.
-pub(super) type WithRows = Box<dyn FnOnce(Result<(Vec<JournalRow>, u64), ReadJournalError>) + Send>;
+/// What the journal is asked beside its sums.
+pub(super) enum JournalAsk {
+    Rows { span: Span, with: WithRows },
+    Message { row: i64, reply: Reply<Option<SentMessage>> },
+    Delete { at: UnixMillis, reply: Reply<()> },
+    NameJob { program: Hash, name: JobTitle },
+}
 
 /// What is to be done.
 pub(super) enum Effect {
@@ -78,7 +84,7 @@ pub(super) enum Effect {
     Check(protocol::frames::Pace),
     CancelCheck,
     Sums { from_at: UnixMillis },
-    Rows { from_at: UnixMillis, then: WithRows },
+    Journal(JournalAsk),
     Show(Box<Status>),
     ShowPicture(Option<Box<Picture>>),
 }
@@ -312,11 +318,15 @@ impl State {
                 let last_sequence = self.ledger.last_sequence();
                 Effect::Link(LinkAsk::Heartbeat { holding, returned, wants_work, last_sequence })
             }
-            Command::Fetch(blob) => Effect::Link(LinkAsk::Fetch { blob }),
+            Command::Fetch(blob) => {
+                let job = self.schedule.program_of_blob(&blob);
+                Effect::Link(LinkAsk::Fetch { blob, job })
+            }
             Command::ReadProgram(program) => Effect::Store(StoreAsk::ReadProgram(program)),
             Command::SaveLease(lease) => Effect::Store(StoreAsk::SaveLease(lease)),
             Command::Commit { lease, bundle, digests, device_millis } => {
-                Effect::Link(LinkAsk::Commit { lease, bundle, digests, device_millis })
+                let job = self.schedule.program_of_lease(lease);
+                Effect::Link(LinkAsk::Commit { lease, bundle, digests, device_millis, job })
             }
             Command::Deliver { lease, bundle } => Effect::Store(StoreAsk::Outputs { lease, bundle }),
             Command::MarkCommitted(lease) => Effect::Store(StoreAsk::MarkCommitted(lease)),
@@ -480,7 +490,8 @@ impl State {
                 self.plan(Event::NotSaved { lease, slice }, now, effects);
             }
             StoreNews::Outputs { lease, bundle, outputs: Ok(outputs) } => {
-                effects.push(Effect::Link(LinkAsk::Deliver { lease, bundle, outputs }));
+                let job = self.schedule.program_of_lease(lease);
+                effects.push(Effect::Link(LinkAsk::Deliver { lease, bundle, outputs, job }));
             }
             StoreNews::Outputs { lease, outputs: Err(error), .. } => {
                 tracing::error!(error = &error as &dyn std::error::Error, "saved outputs cannot be read");
@@ -488,6 +499,8 @@ impl State {
             }
             StoreNews::Program { program, result } => {
                 let result = result.map(|(body, publisher)| {
+                    let name = JobTitle { title: body.title.clone(), publisher: publisher.clone() };
+                    effects.push(Effect::Journal(JournalAsk::NameJob { program, name }));
                     self.programs.insert(program, (Arc::clone(&body), publisher));
                     body
                 });

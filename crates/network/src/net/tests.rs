@@ -85,6 +85,9 @@ async fn encrypted_call_is_counted_as_the_wire_carries_it() {
     let (sent, received) = tokio::time::timeout(Duration::from_secs(10), counted).await.unwrap().unwrap();
     let row = journal.rows().remove(0);
     assert_eq!(row.counts.sent_bytes, sent, "handshake, request and goodbye are all sent bytes");
+    if let Some(system) = row.counts.system {
+        assert_eq!(system.sent_bytes, sent, "the kernel counts below encryption, as the meter does");
+    }
     // The server's own goodbye may come after the client has heard enough.
     assert!(
         row.counts.received_bytes > 200_000 && row.counts.received_bytes <= received,

@@ -189,7 +189,7 @@ impl Open {
 
     fn counts(&self) -> Counts {
         let Moved { sent_bytes, received_bytes } = self.in_row();
-        Counts { sent_bytes, received_bytes, peer: self.peer }
+        Counts { sent_bytes, received_bytes, peer: self.peer, system: None }
     }
 }
 
@@ -214,6 +214,7 @@ mod tests {
     fn egress(object: &str, ceiling_sent_bytes: u64) -> Egress {
         Egress {
             purpose: Purpose::PeerServe,
+            job: None,
             object: object.to_owned(),
             destination: "192.0.2.7:4433".to_owned(),
             ceiling_sent_bytes,

@@ -72,7 +72,11 @@ text: string, } | { "answer": "privacy",
 /**
  * The page.
  */
-privacy: Privacy, } | { "answer": "wallet", 
+privacy: Privacy, } | { "answer": "sent_message", 
+/**
+ * The message; empty when it is no longer kept.
+ */
+message: SentMessage | null, } | { "answer": "wallet", 
 /**
  * The page.
  */
@@ -364,7 +368,15 @@ from_at: UnixMillis, } | { "command": "statement" } | { "command": "privacy",
 /**
  * First instant.
  */
-from_at: UnixMillis, } | { "command": "journal", 
+from_at: UnixMillis, 
+/**
+ * The instant after the last one; empty for up to now.
+ */
+until_at: UnixMillis | null, } | { "command": "sent_message", 
+/**
+ * [`EgressView::row`] of its sending.
+ */
+row: number, } | { "command": "delete_history" } | { "command": "journal", 
 /**
  * In which form.
  */
@@ -467,6 +479,10 @@ receipts: Array<ReceiptView>, };
  */
 export type EgressView = { 
 /**
+ * Names it among the sendings of this journal.
+ */
+row: number, 
+/**
  * When it began.
  */
 at: UnixMillis, 
@@ -483,6 +499,10 @@ destination: string,
  */
 object: string, 
 /**
+ * The job that it served, where it served one whose name has been read.
+ */
+job: JobName | null, 
+/**
  * Bytes sent.
  */
 sent_bytes: number, 
@@ -491,9 +511,13 @@ sent_bytes: number,
  */
 received_bytes: number, 
 /**
- * Whether the count is a ceiling because the program ended in the middle.
+ * How the system's count stands to ours.
  */
-estimated: boolean, };
+witness: Witness, 
+/**
+ * Whether what it said is kept.
+ */
+kept: boolean, };
 
 /**
  * Failures of local requests.
@@ -587,6 +611,44 @@ tiles_done: number,
 tiles_total: number, };
 
 /**
+ * How a job is called.
+ */
+export type JobName = { 
+/**
+ * Its title.
+ */
+title: string, 
+/**
+ * Its publisher's name.
+ */
+publisher: string, };
+
+/**
+ * What is kept word for word.
+ */
+export type KeptMessages = { 
+/**
+ * Messages kept now.
+ */
+count: number, 
+/**
+ * Their size.
+ */
+bytes: number, 
+/**
+ * Most messages kept; the oldest go first.
+ */
+at_most: number, 
+/**
+ * Largest size of all of them together.
+ */
+at_most_bytes: number, 
+/**
+ * A longer body is kept as its size and hash only.
+ */
+body_at_most_bytes: number, };
+
+/**
  * A failure that a person can act on; the page has a sentence for each code.
  */
 export type LocalError = { 
@@ -641,6 +703,11 @@ net: string | null, };
  * Why a heartbeat got no lease.
  */
 export type NoWork = "none_offered" | "enough_leased" | "device_class" | "suspended" | "class_held";
+
+/**
+ * How a body is made readable.
+ */
+export type Notation = "empty" | "cbor" | "text" | "bytes";
 
 /**
  * Something a person should know or do.
@@ -782,11 +849,28 @@ sent_bytes: number,
  */
 received_bytes: number, 
 /**
+ * The operating system's own count beside ours.
+ */
+system: SystemView, 
+/**
  * What left, by purpose and destination, largest first.
  */
 rows: Array<PrivacyRow>, 
 /**
- * Sent and received per hour of the span, oldest first.
+ * The same by destination, largest first.
+ */
+destinations: Array<PrivacySum>, 
+/**
+ * The same by job, largest first.
+ */
+jobs: Array<PrivacySum>, 
+/**
+ * The same by publisher, largest first.
+ */
+publishers: Array<PrivacySum>, 
+/**
+ * Sent and received per hour of the span, oldest first. Hours without a sending are left out where the span is
+ * longer than 31 days.
  */
 hours: Array<PrivacyHour>, 
 /**
@@ -794,9 +878,21 @@ hours: Array<PrivacyHour>,
  */
 latest: Array<EgressView>, 
 /**
- * Size of the journal in bytes.
+ * When the oldest sending of the whole journal began.
  */
-journal_bytes: number, };
+first_at: UnixMillis | null, 
+/**
+ * When the owner last deleted the history.
+ */
+deleted_at: UnixMillis | null, 
+/**
+ * Size of the journal in bytes, kept messages included.
+ */
+journal_bytes: number, 
+/**
+ * What is kept word for word.
+ */
+messages: KeptMessages, };
 
 /**
  * One hour.
@@ -827,6 +923,31 @@ purpose: string,
  * Host and port.
  */
 destination: string, 
+/**
+ * Bytes sent.
+ */
+sent_bytes: number, 
+/**
+ * Bytes received.
+ */
+received_bytes: number, 
+/**
+ * Number of sendings.
+ */
+count: number, 
+/**
+ * [`EgressView::row`] of the latest of them whose message is kept.
+ */
+message: number | null, };
+
+/**
+ * Sum of one destination, job or publisher.
+ */
+export type PrivacySum = { 
+/**
+ * Of what.
+ */
+of: SumOf, 
 /**
  * Bytes sent.
  */
@@ -1001,6 +1122,43 @@ hit: boolean, };
 export type SecretText = string;
 
 /**
+ * One message as it was sent, before encryption.
+ */
+export type SentMessage = { 
+/**
+ * The sending.
+ */
+sending: EgressView, 
+/**
+ * Request line and headers.
+ */
+head: string, 
+/**
+ * Size of the body.
+ */
+body_bytes: number, 
+/**
+ * BLAKE3 hash of the body, hex.
+ */
+body_hash: string, 
+/**
+ * The body in a form to read, where it has one and is kept.
+ */
+readable: string | null, 
+/**
+ * In which notation [`SentMessage::readable`] is.
+ */
+notation: Notation, 
+/**
+ * Every byte of head and body, hex without separators; the body is missing where only its hash is kept.
+ */
+hex: string, 
+/**
+ * Whether the body's bytes are kept.
+ */
+body_kept: boolean, };
+
+/**
  * What left today, by the journal.
  */
 export type SentToday = { 
@@ -1096,6 +1254,77 @@ notices: Array<Notice>,
  * The wallet in brief.
  */
 wallet: WalletBrief, };
+
+/**
+ * What a sum is of.
+ */
+export type SumOf = { "of": "destination", 
+/**
+ * Host and port.
+ */
+destination: string, } | { "of": "job", 
+/**
+ * Content address of its program, hex.
+ */
+program: string, 
+/**
+ * Its title and its publisher's name, where they have been read.
+ */
+name: JobName | null, } | { "of": "publisher", 
+/**
+ * The name.
+ */
+publisher: string, } | { "of": "unknown_publisher" } | { "of": "no_job" } | { "of": "rest" };
+
+/**
+ * What an operating system's counter says about ours.
+ */
+export type SystemCounterView = "tcp_info" | "none";
+
+/**
+ * The operating system's own count of a span beside ours.
+ */
+export type SystemView = { 
+/**
+ * Which counter.
+ */
+counter: SystemCounterView, 
+/**
+ * Sendings that the system counted.
+ */
+counted: number, 
+/**
+ * What we counted for just these.
+ */
+ours_sent_bytes: number, 
+/**
+ * What we counted for just these.
+ */
+ours_received_bytes: number, 
+/**
+ * What the system counted for them.
+ */
+sent_bytes: number, 
+/**
+ * What the system counted for them.
+ */
+received_bytes: number, 
+/**
+ * Sendings, among these, in which the two counts differ.
+ */
+differing: number, 
+/**
+ * Sendings that still go on; the system is asked at their end.
+ */
+underway: number, 
+/**
+ * Ended sendings that may have sent something and of which the system's count is missing.
+ */
+missing: number, 
+/**
+ * What we counted for those.
+ */
+missing_sent_bytes: number, };
 
 /**
  * What keeps a card's clock below the highest.
@@ -1362,6 +1591,19 @@ transaction: string | null,
  * Block that holds it.
  */
 block: number | null, };
+
+/**
+ * How the operating system's count of one sending stands to ours.
+ */
+export type Witness = { "witness": "underway" } | { "witness": "equal" } | { "witness": "differs", 
+/**
+ * What the system counted as sent.
+ */
+sent_bytes: number, 
+/**
+ * What the system counted as received.
+ */
+received_bytes: number, } | { "witness": "no_connection" } | { "witness": "estimated" } | { "witness": "missing" };
 
 /**
  * What is being computed.

@@ -3,7 +3,7 @@
 
 import type { Backend, Connection, Listener } from './backend';
 import type {
-  Answer, Benchmark, Check, Command, Earnings, EarningsDay, Image, LocalError, Picture, Preferences, Privacy, Quote, Reason, State, Status,
+  Answer, Benchmark, Check, Command, Earnings, EarningsDay, Image, LocalError, Picture, Preferences, Privacy, Quote, Reason, SentMessage, State, Status,
   WalletView, Waterfall, Work,
 } from './bindings';
 
@@ -163,14 +163,35 @@ export function sampleEarnings(): Earnings {
   return { sum: money('2.0124', '0.8432', '1.1692'), days, no_work: null };
 }
 
+const SEARCH = { title: 'Signal search', publisher: 'Open Sky Archive' };
+
 export function samplePrivacy(): Privacy {
+  const coordinator = 'coordinator.hearth.example:443';
   return {
     sent_bytes: 25_232_500, received_bytes: 402_113_009,
+    system: {
+      counter: 'tcp_info', counted: 3_374, ours_sent_bytes: 25_227_500, ours_received_bytes: 402_112_309,
+      sent_bytes: 25_227_500, received_bytes: 402_112_309, differing: 0, underway: 1, missing: 1, missing_sent_bytes: 5_000,
+    },
     rows: [
-      { purpose: 'result', destination: 'coordinator.hearth.example:443', sent_bytes: 21_306_448, received_bytes: 88_210, count: 174 },
-      { purpose: 'coordinator', destination: 'coordinator.hearth.example:443', sent_bytes: 3_692_336, received_bytes: 1_204_118, count: 2_880 },
-      { purpose: 'chain_rpc', destination: 'rpc.hearth.example:443', sent_bytes: 214_772, received_bytes: 918_002, count: 311 },
-      { purpose: 'work_input', destination: 'coordinator.hearth.example:443', sent_bytes: 18_944, received_bytes: 399_902_679, count: 12 },
+      { purpose: 'result', destination: coordinator, sent_bytes: 21_306_448, received_bytes: 88_210, count: 174, message: 3_377 },
+      { purpose: 'coordinator', destination: coordinator, sent_bytes: 3_692_336, received_bytes: 1_204_118, count: 2_880, message: 3_376 },
+      { purpose: 'chain_rpc', destination: 'rpc.hearth.example:443', sent_bytes: 214_772, received_bytes: 918_002, count: 311, message: null },
+      { purpose: 'work_input', destination: coordinator, sent_bytes: 18_944, received_bytes: 399_902_679, count: 12, message: null },
+    ],
+    destinations: [
+      { of: { of: 'destination', destination: coordinator }, sent_bytes: 25_017_728, received_bytes: 401_195_007, count: 3_066 },
+      { of: { of: 'destination', destination: 'rpc.hearth.example:443' }, sent_bytes: 214_772, received_bytes: 918_002, count: 311 },
+    ],
+    jobs: [
+      { of: { of: 'job', program: '7be104c9'.repeat(8), name: SEARCH }, sent_bytes: 21_321_014, received_bytes: 399_990_889, count: 184 },
+      { of: { of: 'no_job' }, sent_bytes: 3_907_108, received_bytes: 2_122_120, count: 3_191 },
+      { of: { of: 'job', program: '12ab90ff'.repeat(8), name: null }, sent_bytes: 4_378, received_bytes: 0, count: 2 },
+    ],
+    publishers: [
+      { of: { of: 'publisher', publisher: 'Open Sky Archive' }, sent_bytes: 21_321_014, received_bytes: 399_990_889, count: 184 },
+      { of: { of: 'no_job' }, sent_bytes: 3_907_108, received_bytes: 2_122_120, count: 3_191 },
+      { of: { of: 'unknown_publisher' }, sent_bytes: 4_378, received_bytes: 0, count: 2 },
     ],
     hours: Array.from({ length: 23 }, (_, hour) => ({
       at: NOW - (22 - hour) * HOUR,
@@ -178,11 +199,36 @@ export function samplePrivacy(): Privacy {
       received_bytes: 17_000_000,
     })),
     latest: [
-      { at: NOW - MINUTE, purpose: 'result', destination: 'coordinator.hearth.example:443', object: 'bundle 7be104c9', sent_bytes: 2_318, received_bytes: 212, estimated: false },
-      { at: NOW - 3 * MINUTE, purpose: 'coordinator', destination: 'coordinator.hearth.example:443', object: 'heartbeat', sent_bytes: 412, received_bytes: 380, estimated: true },
+      { row: 3_378, at: NOW - 2_000, purpose: 'work_input', destination: coordinator, object: '41f0c2d7'.repeat(8), job: SEARCH, sent_bytes: 171, received_bytes: 9_100_000, witness: { witness: 'underway' }, kept: false },
+      { row: 3_377, at: NOW - MINUTE, purpose: 'result', destination: coordinator, object: '/v1/result', job: SEARCH, sent_bytes: 2_318, received_bytes: 212, witness: { witness: 'equal' }, kept: true },
+      { row: 3_376, at: NOW - 2 * MINUTE, purpose: 'coordinator', destination: coordinator, object: '/v1/heartbeat', job: null, sent_bytes: 412, received_bytes: 380, witness: { witness: 'equal' }, kept: true },
+      { row: 3_375, at: NOW - 3 * MINUTE, purpose: 'coordinator', destination: coordinator, object: '/v1/heartbeat', job: null, sent_bytes: 5_000, received_bytes: 700, witness: { witness: 'estimated' }, kept: false },
     ],
-    journal_bytes: 14_200_000,
+    first_at: NOW - 40 * 24 * HOUR, deleted_at: null, journal_bytes: 14_200_000,
+    messages: { count: 64, bytes: 412_000, at_most: 64, at_most_bytes: 4_194_304, body_at_most_bytes: 65_536 },
   };
+}
+
+export function sampleMessage(): SentMessage {
+  const head = `POST /v1/heartbeat HTTP/1.1
+host: coordinator.hearth.example
+connection: close
+content-length: 412`;
+  const readable = `{
+  "signer": h'5d2077b30c1e9de04a51c0b8e7f1a6c2d394857610fbead28c3e6b5490f712aa',
+  "body": << {
+    "coordinator": h'9d04ab7f21f533c08e1972640be15c880a6db74291fe30772b04d96e51a03fc8',
+    "sent_at": 1795040400000,
+    "holding": [h'7be104c922d091fa'],
+    "returned": [],
+    "wants_work": true,
+    "last_sequence": 24
+  } >>
+}`;
+  const latest = samplePrivacy().latest[2];
+  if (!latest) throw new Error('the sample has a third sending');
+  const hex = Array.from(`${head}`, (letter) => letter.charCodeAt(0).toString(16).padStart(2, '0')).join('');
+  return { sending: latest, head, body_bytes: 412, body_hash: '1f8e60b2'.repeat(8), readable, notation: 'cbor', hex, body_kept: true };
 }
 
 export function sampleWallet(): WalletView {
@@ -208,6 +254,7 @@ export interface Scene {
   wallet?: WalletView;
   earnings?: Earnings;
   privacy?: Privacy;
+  message?: SentMessage | null;
   /** Failures by command. */
   failures?: Partial<Record<Command['command'], LocalError>>;
   locale?: string;
@@ -267,6 +314,8 @@ export class Demo implements Backend {
         return { answer: 'earnings', earnings: this.scene.earnings ?? sampleEarnings() };
       case 'privacy':
         return { answer: 'privacy', privacy: this.scene.privacy ?? samplePrivacy() };
+      case 'sent_message':
+        return { answer: 'sent_message', message: this.scene.message === undefined ? sampleMessage() : this.scene.message };
       case 'wallet':
         return { answer: 'wallet', wallet: this.scene.wallet ?? sampleWallet() };
       case 'statement':
