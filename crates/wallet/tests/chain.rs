@@ -109,7 +109,6 @@ impl Stage {
             device: DEVICE,
             chain,
             finality: Finality::Depth(0),
-            relays: Vec::new(),
             local: true,
             strength: Strength::LEAST,
         }
