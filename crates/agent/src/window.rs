@@ -284,8 +284,11 @@ mod tests {
     /// Windows whose program is a script with this body.
     fn scene(body: &str) -> Scene {
         let directory = tempfile::tempdir().unwrap();
-        let script = directory.path().join("window.sh");
-        std::fs::write(&script, format!("#!/bin/sh\ncd \"$(dirname \"$0\")\" || exit 9\n{body}\n")).unwrap();
+        let (text, script) = (directory.path().join("window.text"), directory.path().join("window.sh"));
+        std::fs::write(&text, format!("#!/bin/sh\ncd \"$(dirname \"$0\")\" || exit 9\n{body}\n")).unwrap();
+        // Another process writes what is started. While this one had it open for writing, a test beside it could fork, and
+        // the child would hold it open: "Text file busy".
+        assert!(std::process::Command::new("cp").arg(&text).arg(&script).status().unwrap().success());
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700)).unwrap();
         let (sender, events) = mpsc::channel(8);
         let windows = Windows::new(script, directory.path().join("a.sock"), true, sender);

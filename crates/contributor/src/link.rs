@@ -482,7 +482,9 @@ impl Shared {
         drop(part);
         let shelf = self.shelf.clone();
         let put = tokio::task::spawn_blocking(move || shelf.put(&blob)).await;
-        Ok(put.unwrap_or_else(|error| Err(io(std::io::Error::other(error))))?)
+        put.unwrap_or_else(|error| Err(io(std::io::Error::other(error))))?;
+        self.peers.arrived();
+        Ok(())
     }
 
     async fn bind(&self, terms: BindTerms) -> Result<(), LinkFault> {

@@ -25,7 +25,7 @@ use protocol::id::{Hash, Nonce};
 use protocol::sign::{Envelope, Message, Signed};
 use protocol::wire::Accepted;
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinSet;
 
 use self::book::Book;
@@ -36,10 +36,14 @@ use crate::shelf::Shelf;
 const MIN_BYTES: u64 = 64 * 1024;
 /// How often a device says what it would deliver: twice within the time that the coordinator believes it.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(300);
-/// The same on one machine, where a call costs nothing.
-const ANNOUNCE_LOCAL: Duration = Duration::from_secs(3);
+/// How soon news is told: blobs come and deliveries end in bursts, which are told together.
+const SOON: Duration = Duration::from_secs(60);
+/// The same on one machine, where a call costs nothing and nobody wants to wait.
+const SOON_LOCAL: Duration = Duration::from_secs(3);
 /// An endpoint that nobody needs any more is closed after this time.
 const LINGER: Duration = Duration::from_secs(60);
+/// How long the last message may take: the engine waits for it.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
 /// How long a message to the coordinator may take.
 const POST_WITHIN: Duration = Duration::from_secs(30);
 
@@ -133,6 +137,8 @@ struct Inner {
     randomness: Randomness,
     cap: LiveCap,
     book: Book,
+    /// A blob has come onto the shelf.
+    arrived: Notify,
     /// The endpoint while there is one, and since when nobody needs it.
     peers: Mutex<Option<Arc<Peers>>>,
 }
@@ -160,6 +166,7 @@ impl Share {
             randomness,
             cap: LiveCap::unlimited(),
             book,
+            arrived: Notify::new(),
             peers: Mutex::new(None),
         });
         let (rule, ruled) = watch::channel(Rule::NOTHING);
@@ -201,24 +208,29 @@ async fn run(
     outlet: ShareOutlet,
 ) {
     let mut serving: JoinSet<()> = JoinSet::new();
-    let mut announced = false;
+    let (mut announced, mut delivered) = (false, false);
     let mut next = tokio::time::Instant::now();
-    let every = if inner.terms.local { ANNOUNCE_LOCAL } else { ANNOUNCE_EVERY };
+    let soon = if inner.terms.local { SOON_LOCAL } else { SOON };
     while !*stopped.borrow_and_update() {
         let rule = *ruled.borrow_and_update();
         let peers = if rule.deliver { inner.open().await } else { inner.lent().await };
-        if !rule.deliver && !serving.is_empty() {
+        if !rule.deliver && delivered && !serving.is_empty() {
             // The owner needs the line, or the rules say so: what is under way ends here. Receipts are kept.
             serving.shutdown().await;
             outlet(ShareEvent::Delivering(false));
         }
+        delivered = rule.deliver;
         let news = inner.book.has_news();
         if (rule.deliver || announced || news)
             && (tokio::time::Instant::now() >= next || rule.deliver != announced)
         {
-            next = tokio::time::Instant::now() + every;
             let here = peers.as_ref().filter(|_| rule.deliver).map(|peers| peers.address());
-            match inner.announce(here).await {
+            let told = tokio::select! {
+                told = inner.announce(here) => told,
+                _ = stopped.changed() => break,
+            };
+            next = tokio::time::Instant::now() + if told.is_ok() { ANNOUNCE_EVERY } else { soon };
+            match told {
                 Ok(()) => announced = rule.deliver,
                 Err(error) => {
                     tracing::info!(error = &error as &dyn std::error::Error, "nobody was told what is here");
@@ -226,13 +238,15 @@ async fn run(
             }
         }
         let caller = async {
-            match peers.as_ref().filter(|_| rule.deliver) {
+            match &peers {
                 Some(peers) => peers.next_caller().await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             caller = caller => match caller {
+                // The endpoint is open for a fetch of our own.
+                Some(caller) if !rule.deliver => drop(serving.spawn(caller.refuse(Refusal::Busy))),
                 Some(caller) => {
                     if serving.is_empty() {
                         outlet(ShareEvent::Delivering(true));
@@ -249,8 +263,11 @@ async fn run(
                 if serving.is_empty() {
                     outlet(ShareEvent::Delivering(false));
                     // Its receipts are worth telling at once.
-                    next = next.min(tokio::time::Instant::now() + ANNOUNCE_LOCAL);
+                    next = next.min(tokio::time::Instant::now() + soon);
                 }
+            }
+            () = inner.arrived.notified(), if rule.deliver => {
+                next = next.min(tokio::time::Instant::now() + soon);
             }
             changed = ruled.changed() => if changed.is_err() { break },
             _ = stopped.changed() => {}
@@ -260,11 +277,8 @@ async fn run(
         }
     }
     serving.shutdown().await;
-    if announced && let Err(error) = inner.announce(None).await {
-        tracing::debug!(
-            error = &error as &dyn std::error::Error,
-            "nobody was told that this device has gone"
-        );
+    if announced && !matches!(tokio::time::timeout(GOODBYE_WITHIN, inner.announce(None)).await, Ok(Ok(()))) {
+        tracing::debug!("nobody was told that this device has gone; it is believed for a while");
     }
     inner.close().await;
 }
@@ -435,6 +449,11 @@ async fn shut(peers: Option<Arc<Peers>>) {
 }
 
 impl Fetcher {
+    /// Says that a blob has come onto the shelf, from wherever.
+    pub fn arrived(&self) {
+        self.0.arrived.notify_one();
+    }
+
     /// Brings a blob onto the shelf from the device that the coordinator draws. `false` when it draws none.
     ///
     /// # Errors
@@ -496,6 +515,7 @@ impl Fetcher {
         let shelf = inner.shelf.clone();
         let put = tokio::task::spawn_blocking(move || shelf.put(&blob)).await;
         put.map_err(|error| ShareError::Write(std::io::Error::other(error)))??;
+        self.arrived();
         Ok(true)
     }
 }

@@ -71,7 +71,7 @@ impl PeerAddress {
     /// Whether it is within its bounds and every entry can be read.
     pub fn is_sound(&self) -> bool {
         self.direct.len() <= Self::MAX_DIRECT
-            && self.direct.iter().all(|direct| direct.parse::<std::net::SocketAddr>().is_ok())
+            && self.direct.iter().all(|direct| direct.parse::<core::net::SocketAddr>().is_ok())
             && self.relay.as_ref().is_none_or(|relay| !relay.is_empty() && relay.len() <= MAX_RELAY_BYTES)
     }
 }

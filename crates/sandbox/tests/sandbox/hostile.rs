@@ -79,8 +79,12 @@ impl Liar {
 
     /// Writes the script; it stays silent after its last word.
     fn spawn(self) -> (tempfile::TempDir, Spawn) {
-        let path = self.folder.path().join("worker.sh");
-        std::fs::write(&path, format!("{}exec sleep 1000\n", self.script)).expect("write the script");
+        let (text, path) = (self.folder.path().join("worker.text"), self.folder.path().join("worker.sh"));
+        std::fs::write(&text, format!("{}exec sleep 1000\n", self.script)).expect("write the script");
+        // Another process writes what is started. While this one had it open for writing, a test beside it could fork, and the
+        // child would hold it open: "Text file busy".
+        let copied = std::process::Command::new("cp").arg(&text).arg(&path).status().expect("cp starts");
+        assert!(copied.success(), "copy the script");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).expect("make it executable");
         (self.folder, spawn_of(&path))
     }
