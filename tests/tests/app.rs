@@ -42,7 +42,8 @@ fn a_person_goes_from_welcome_to_money_in_an_outside_address() {
     let (recording, tones) = world.recording(if album.is_open() { 1_048_576 } else { 524_288 }, 21);
     let publication = world.publish(&recording);
     page.see("picture");
-    page.see_until("hits", |text| text.contains("MHz"));
+    // Five lines lie in a thousand slices, which are dealt in a secret order: whole bundles have none.
+    page.see_at_last("hits", |text| text.contains("MHz"));
     in_the_middle(&album, &hearth);
     album.page_in_both(&page, "home-sharing", "home", "hits");
     page.click("nav-work");

@@ -2,7 +2,7 @@
 //!
 //! Only the page can be driven so. The vault is a process that refuses it, and is left to [`Desktop`]'s keyboard.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fantoccini::error::CmdError;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::{DESKTOP_PATIENCE, Daemon, Desktop, LOOK_AGAIN, descendants};
+use crate::PATIENCE;
 use crate::program::binary;
 use crate::text;
 
@@ -74,7 +75,16 @@ impl Page {
 
     /// Waits until an element is visible and its text is as wanted.
     pub fn see_until(&self, testid: &str, wanted: impl Fn(&str) -> bool) -> String {
-        self.attempt(&format!("{testid} to show"), async |page| {
+        self.see_within(DESKTOP_PATIENCE, testid, wanted)
+    }
+
+    /// The same for what the work brings up, sooner or later.
+    pub fn see_at_last(&self, testid: &str, wanted: impl Fn(&str) -> bool) -> String {
+        self.see_within(PATIENCE, testid, wanted)
+    }
+
+    fn see_within(&self, patience: Duration, testid: &str, wanted: impl Fn(&str) -> bool) -> String {
+        self.attempt_within(patience, &format!("{testid} to show"), async |page| {
             let element = page.find(Locator::Css(&selector(testid))).await?;
             let shown = if element.is_displayed().await? { Some(element.text().await?) } else { None };
             Ok(shown.filter(|text| wanted(text)))
@@ -148,7 +158,16 @@ impl Page {
 
     /// Tries again until it works: the page draws itself anew while it is looked at.
     fn attempt<T>(&self, what: &str, step: impl AsyncFn(&Client) -> Result<Option<T>, CmdError>) -> T {
-        let deadline = Instant::now() + DESKTOP_PATIENCE;
+        self.attempt_within(DESKTOP_PATIENCE, what, step)
+    }
+
+    fn attempt_within<T>(
+        &self,
+        patience: Duration,
+        what: &str,
+        step: impl AsyncFn(&Client) -> Result<Option<T>, CmdError>,
+    ) -> T {
+        let deadline = Instant::now() + patience;
         loop {
             let complaint = match self.bounded(step(&self.client)) {
                 Ok(Some(done)) => return done,
