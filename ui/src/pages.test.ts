@@ -434,7 +434,7 @@ describe('Privacy', () => {
   it('says what others can learn and what is stored, for how long', async () => {
     await privacy();
     const learn = (await at('learn')).textContent ?? '';
-    for (const who of ['The coordinator', 'Publishers', 'Chain nodes', 'Anyone', 'Your internet provider']) expect(learn).toContain(who);
+    for (const who of ['The coordinator', 'Other homes', 'Publishers', 'Chain nodes', 'Anyone', 'Your internet provider']) expect(learn).toContain(who);
     expect((await at('stored')).textContent).toContain('The latest 64 are kept');
     expect((await at('stored')).textContent).toContain('until you delete it');
   });
