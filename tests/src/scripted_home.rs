@@ -106,6 +106,23 @@ impl ScriptedHome {
         first(&mut self.engine.status(), wanted).await
     }
 
+    /// What `look` finds, looked for again whenever the engine shows something new.
+    ///
+    /// # Panics
+    /// When nothing is found within [`PATIENCE`].
+    pub async fn once<T>(&self, look: impl AsyncFn() -> Option<T>) -> T {
+        let mut shown = self.engine.status();
+        let found = async {
+            loop {
+                if let Some(found) = look().await {
+                    return found;
+                }
+                shown.changed().await.expect("the engine goes on");
+            }
+        };
+        tokio::time::timeout(PATIENCE, found).await.expect("it comes in time")
+    }
+
     /// Ends the engine.
     ///
     /// # Panics

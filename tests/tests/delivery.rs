@@ -1,11 +1,9 @@
 //! What one home has, another fetches from there instead of from the coordinator; the one that delivers is paid for what the other signed,
 //! and both journals say so.
 
-use std::time::Duration;
-
 use contributor::journal::{JournalRow, ReadJournalError, Reading, Span};
 use protocol::credit::CreditKind;
-use world::{PATIENCE, ScriptedHome, World};
+use world::{ScriptedHome, World};
 
 /// What a home's journal says of a purpose: rows that name a blob, and bytes sent and received.
 fn moved(rows: &[JournalRow], purpose: &str) -> (usize, u64, u64) {
@@ -43,30 +41,23 @@ async fn a_home_delivers_what_another_needs_and_is_paid_for_it() {
     first.touch();
     first.until(|status| !status.card.sharing).await;
     let second = ScriptedHome::start(&world, "second").await;
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    let fetched = loop {
+    let fetched = second.once(async || {
         let fetched = moved(&rows(&second).await, "peer_fetch");
-        if fetched.0 > 0 && fetched.2 > 128 * 1024 {
-            break fetched;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "no blob came from the other home");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
+        (fetched.0 > 0 && fetched.2 > 128 * 1024).then_some(fetched)
+    });
+    let fetched = fetched.await;
     let delivered = moved(&rows(&first).await, "peer_serve");
     assert!(delivered.1 >= fetched.2 / 2, "what came was sent by the first: {delivered:?} {fetched:?}");
 
     // Receipts come with the signs of life of a device that works.
     first.leave();
-    let paid = loop {
+    let paid = first.once(async || {
         let receipts = first.receipts().await;
         let paid: Vec<_> =
             receipts.into_iter().filter(|receipt| receipt.kind == CreditKind::Delivered).collect();
-        if !paid.is_empty() {
-            break paid;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "nothing was paid");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
+        (!paid.is_empty()).then_some(paid)
+    });
+    let paid = paid.await;
     assert!(paid.iter().all(|receipt| !receipt.amount.is_zero() && receipt.slices == 0), "{paid:?}");
     let answer = tokio::task::spawn_blocking(move || publication.lines().wait(|line| line["holds"] == true));
     answer.await.expect("the publisher is heard").expect("the job is done");

@@ -8,6 +8,7 @@
 mod book;
 
 use std::fmt;
+use std::io::SeekFrom;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use protocol::delivery::{
 use protocol::id::{Hash, Nonce};
 use protocol::sign::{Envelope, Message, Signed};
 use protocol::wire::Accepted;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinSet;
 
@@ -50,6 +51,8 @@ const POST_WITHIN: Duration = Duration::from_secs(30);
 /// What the upload may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
+    /// Whether the coordinator may be spoken to. Turned off means silence, a goodbye included.
+    pub speak: bool,
     /// Whether others may be served.
     pub deliver: bool,
     /// What they get together, in bits per second; `None` without a limit.
@@ -58,7 +61,7 @@ pub struct Rule {
 
 impl Rule {
     /// Before anything was decided.
-    pub const NOTHING: Self = Self { deliver: false, limit_bits_per_s: None };
+    pub const NOTHING: Self = Self { speak: false, deliver: false, limit_bits_per_s: None };
 }
 
 /// What is told about the deliveries under way.
@@ -221,7 +224,8 @@ async fn run(
         }
         delivered = rule.deliver;
         let news = inner.book.has_news();
-        if (rule.deliver || announced || news)
+        if rule.speak
+            && (rule.deliver || announced || news)
             && (tokio::time::Instant::now() >= next || rule.deliver != announced)
         {
             let here = peers.as_ref().filter(|_| rule.deliver).map(|peers| peers.address());
@@ -272,12 +276,16 @@ async fn run(
             changed = ruled.changed() => if changed.is_err() { break },
             _ = stopped.changed() => {}
             () = tokio::time::sleep_until(next.max(tokio::time::Instant::now() + Duration::from_millis(50))),
-                if rule.deliver || announced || news => {}
+                if rule.speak && (rule.deliver || announced || news) => {}
             () = tokio::time::sleep(LINGER), if peers.is_some() && !rule.deliver => inner.close_if_idle().await,
         }
     }
     serving.shutdown().await;
-    if announced && !matches!(tokio::time::timeout(GOODBYE_WITHIN, inner.announce(None)).await, Ok(Ok(()))) {
+    let speak = ruled.borrow().speak;
+    if speak
+        && announced
+        && !matches!(tokio::time::timeout(GOODBYE_WITHIN, inner.announce(None)).await, Ok(Ok(())))
+    {
         tracing::debug!("nobody was told that this device has gone; it is believed for a while");
     }
     inner.close().await;
@@ -374,23 +382,25 @@ impl Inner {
         let Some(mut account) = self.book.account(&terms) else {
             return caller.refuse(Refusal::Busy).await;
         };
-        let from_byte = caller.order().from_byte;
-        account.begin(from_byte);
-        let allowed = from_byte.saturating_add(may_send(0)).max(may_send(account.signed_bytes()));
+        let allowed = account.begin(caller.order().from_byte);
         let network = self.terms.address.network;
         let outcome = caller
             .deliver(goods, blob.to_string(), allowed, |bytes, sent| {
                 let envelope = Envelope::from_bytes::<DeliveryReceipt>(bytes).ok()?;
                 let receipt: Signed<DeliveryReceipt> = envelope.verify_any(&network).ok()?;
                 let signed = check_receipt(&terms, &receipt, account.signed_bytes(), sent).ok()?;
-                account.sign(&receipt, signed, sent).ok()?;
+                if let Err(error) = account.sign(&receipt, signed) {
+                    tracing::error!(error = &error as &dyn std::error::Error, "a receipt cannot be kept");
+                    return None;
+                }
                 Some(may_send(signed))
             })
             .await;
-        let sent = outcome.as_ref().copied().ok();
-        account.end(sent);
         match outcome {
-            Ok(_) => tracing::info!(blob = %blob.short(), to = %device.short(), "a blob was delivered"),
+            Ok(sent) => {
+                account.end(sent);
+                tracing::info!(blob = %blob.short(), to = %device.short(), "a blob was delivered");
+            }
             Err(error) => {
                 tracing::info!(error = &error as &dyn std::error::Error, to = %device.short(), "a delivery ended early");
             }
@@ -481,37 +491,52 @@ impl Fetcher {
             return Err(ShareError::Offer("its lease is for something else"));
         }
         let Some(peers) = inner.open().await else { return Ok(false) };
-        let part = inner.shelf.part_path(&blob);
-        // What an earlier try left behind goes on; it was verified as it came, and the whole is verified once more.
-        let here = tokio::fs::metadata(&part).await.map_or(0, |data| data.len());
-        let from_byte = here / GROUP_BYTES * GROUP_BYTES;
-        let from_byte = if from_byte >= terms.blob_bytes { 0 } else { from_byte };
-        let file = tokio::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&part).await;
+        let file = tokio::fs::File::create(inner.shelf.part_path(&blob)).await;
         let mut file = file.map_err(ShareError::Write)?;
-        file.set_len(from_byte).await.map_err(ShareError::Write)?;
-        tokio::io::AsyncSeekExt::seek(&mut file, std::io::SeekFrom::End(0))
-            .await
-            .map_err(ShareError::Write)?;
-        let mut sink = tokio::io::BufWriter::with_capacity(256 * 1024, file);
-        let mut due = if from_byte == 0 { receipt_due(0) } else { from_byte + receipt_due(0) };
-        let receipts = |verified_bytes| {
-            (verified_bytes >= due || verified_bytes == terms.blob_bytes).then(|| {
-                due = receipt_due(verified_bytes);
-                let receipt =
-                    DeliveryReceipt { coordinator: *coordinator, delivery: terms.delivery, verified_bytes };
-                key.sign(network, receipt).envelope().to_bytes()
-            })
-        };
-        let wanted = Wanted { hash: blob, bytes: terms.blob_bytes, from_byte };
-        let fetched = peers.fetch(&terms.provider, &at, &order, wanted, &mut sink, receipts).await;
-        sink.shutdown().await.map_err(ShareError::Write)?;
-        drop(sink);
-        if let Err(error) = fetched {
-            if matches!(&error, PeersError::Delivery(DeliveryError::WrongBytes)) {
-                tracing::warn!(provider = %terms.provider.short(), "a provider sent bytes of something else");
+        let mut verified = 0;
+        // A delivery that breaks goes on under its own lease, whose receipts count from the blob's start: under another one the
+        // part that is here would be paid for twice.
+        loop {
+            let from_byte = verified / GROUP_BYTES * GROUP_BYTES;
+            file.set_len(from_byte).await.map_err(ShareError::Write)?;
+            file.seek(SeekFrom::Start(from_byte)).await.map_err(ShareError::Write)?;
+            let mut sink = tokio::io::BufWriter::with_capacity(256 * 1024, &mut file);
+            let mut due = from_byte.saturating_add(receipt_due(0));
+            let mut here = from_byte;
+            let receipts = |verified_bytes| {
+                here = verified_bytes;
+                (verified_bytes >= due || verified_bytes == terms.blob_bytes).then(|| {
+                    due = receipt_due(verified_bytes);
+                    let receipt = DeliveryReceipt {
+                        coordinator: *coordinator,
+                        delivery: terms.delivery,
+                        verified_bytes,
+                    };
+                    key.sign(network, receipt).envelope().to_bytes()
+                })
+            };
+            let wanted = Wanted { hash: blob, bytes: terms.blob_bytes, from_byte };
+            let fetched = peers.fetch(&terms.provider, &at, &order, wanted, &mut sink, receipts).await;
+            sink.flush().await.map_err(ShareError::Write)?;
+            match fetched {
+                Ok(()) => break,
+                // Everything is here; only the farewell was lost.
+                Err(PeersError::Delivery(_)) if here == terms.blob_bytes => break,
+                Err(PeersError::Delivery(DeliveryError::Broken(_) | DeliveryError::Silent))
+                    if here > verified =>
+                {
+                    tracing::debug!(blob = %blob.short(), here, "a delivery broke and goes on");
+                    verified = here;
+                }
+                Err(error) => {
+                    if matches!(&error, PeersError::Delivery(DeliveryError::WrongBytes)) {
+                        tracing::warn!(provider = %terms.provider.short(), "a provider sent bytes of something else");
+                    }
+                    return Err(error.into());
+                }
             }
-            return Err(error.into());
         }
+        drop(file);
         let shelf = inner.shelf.clone();
         let put = tokio::task::spawn_blocking(move || shelf.put(&blob)).await;
         put.map_err(|error| ShareError::Write(std::io::Error::other(error)))??;

@@ -188,8 +188,9 @@ impl Shelf {
                 break;
             }
             let hashes = path.with_extension("hashes");
-            if hashes.is_file() {
+            if let Ok(data) = std::fs::metadata(&hashes) {
                 std::fs::remove_file(hashes)?;
+                sum -= data.len();
             }
             std::fs::remove_file(path)?;
             sum -= bytes;

@@ -168,9 +168,11 @@ fn kept_outboard(path: &Path, bytes: u64) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
+/// A name for what is being written: two who make the same tree at the same time do not meet.
 fn beside(path: &Path) -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
     let mut name = path.as_os_str().to_owned();
-    name.push(".part");
+    name.push(format!(".{}.part", NEXT.fetch_add(1, Ordering::Relaxed)));
     name.into()
 }
 

@@ -667,9 +667,10 @@ impl State {
     fn rule(&self) -> Rule {
         let limit_bits_per_s = status::upload_limit(&self.preferences, self.bench.shown.as_ref());
         let known = limit_bits_per_s.is_some() || self.profile.local;
-        let permitted = self.told.1 && matches!(self.schedule.link(), LinkState::Up);
-        let deliver = permitted && known && self.decision.upload == Upload::Share;
-        Rule { deliver, limit_bits_per_s }
+        // A coordinator that is out of reach for a moment ends no delivery; one that was never reached knows nobody here.
+        let speak = self.told.1 && !matches!(self.schedule.link(), LinkState::Untried);
+        let deliver = speak && known && self.decision.upload == Upload::Share;
+        Rule { speak, deliver, limit_bits_per_s }
     }
 
     fn conditions(&self) -> Conditions {

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use super::client::RequestError;
 use super::keeper::{StoreAsk, StoreNews};
 use super::*;
+use crate::share::Rule;
 use crate::benchmark::BenchProgress;
 use crate::conformance::Checked;
 use crate::link::{Beat, LinkAsk, LinkEvent, LinkFault};
@@ -543,6 +544,54 @@ fn before_welcome_nothing_is_said_and_nothing_is_opened() {
         "now it looks at the card"
     );
     assert!(play.state.status().welcomed);
+}
+
+/// What the share was told last.
+fn lent(effects: &[Effect]) -> Option<Rule> {
+    effects.iter().rev().find_map(|effect| match effect {
+        Effect::Share(rule) => Some(*rule),
+        _ => None,
+    })
+}
+
+#[test]
+fn typing_rests_the_card_and_not_the_upload_and_a_vpn_the_other_way_round() {
+    let mut play = Play::running(preferences::defaults());
+    assert!(play.state.lent.deliver, "nobody is here and nothing speaks against it");
+    let effects = play.person(Person::Active);
+    assert!(suspends(&effects), "the card is given back");
+    assert_eq!((lent(&effects), play.state.lent.deliver), (None, true), "the upload goes on gently");
+
+    let effects = play.on(Input::Signal(Change::Vpn(Reading::Known(true))));
+    let rule = lent(&effects).expect("news for the share");
+    assert!(!rule.deliver && rule.speak, "the line behind a VPN is not the owner's to lend");
+    play.on(Input::Signal(Change::Vpn(Reading::Known(false))));
+    let off = Box::new(Preferences { enabled: false, ..preferences::defaults() });
+    let (effects, _) = play.ask(|reply| Request::SetPreferences { preferences: off, reply });
+    let rule = lent(&effects).expect("news for the share");
+    assert!(!rule.deliver && !rule.speak, "turned off means silence");
+}
+
+#[test]
+fn a_line_that_was_never_measured_is_not_lent_and_the_limit_is_the_lesser_of_two() {
+    let mut play = Play::away(preferences::defaults());
+    play.state.profile.local = false;
+    play.enrolled();
+    assert!(play.state.lent.speak && !play.state.lent.deliver, "nobody knows what would be left of it");
+    let own = Box::new(Preferences { upload_kbits: 3_000, ..preferences::defaults() });
+    let (effects, _) = play.ask(|reply| Request::SetPreferences { preferences: own, reply });
+    let rule = Rule { speak: true, deliver: true, limit_bits_per_s: Some(3_000_000) };
+    assert_eq!(lent(&effects), Some(rule), "unless its owner says what may be taken");
+
+    let measured = |up_bits_per_s| protocol::local::Benchmark { up_bits_per_s, ..protocol::local::Benchmark::default() };
+    let limit = |kbits, up| {
+        let preferences = Preferences { upload_kbits: kbits, ..preferences::defaults() };
+        crate::status::upload_limit(&preferences, Some(&measured(up)))
+    };
+    assert_eq!(limit(0, Some(20_000_000)), Some(15_000_000), "three quarters of the line");
+    assert_eq!(limit(50_000, Some(20_000_000)), Some(15_000_000), "more than that the owner cannot lend");
+    assert_eq!(limit(2_000, Some(20_000_000)), Some(2_000_000));
+    assert_eq!(limit(0, None), None);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use protocol::delivery::{Deliverable, DeliveryLease, DeliveryReceipt, MAX_UNSIGNED_BYTES};
+use protocol::delivery::{Deliverable, DeliveryLease, DeliveryReceipt, MAX_UNSIGNED_BYTES, may_send};
 use protocol::id::DeliveryId;
 use protocol::sign::{Envelope, Signed};
 use protocol::units::UnixMillis;
@@ -138,6 +138,7 @@ pub(super) struct Account {
     delivery: DeliveryId,
     signed_bytes: u64,
     from_byte: u64,
+    /// Up to where was sent, or may have been.
     sent_bytes: u64,
 }
 
@@ -147,28 +148,28 @@ impl Account {
         self.signed_bytes
     }
 
-    /// A connection begins at this byte. Nothing of what lies before is signed for by it.
-    pub(super) fn begin(&mut self, from_byte: u64) {
-        (self.from_byte, self.sent_bytes) = (from_byte, from_byte);
+    /// A connection begins at this byte; gives the byte up to which may be sent.
+    pub(super) fn begin(&mut self, from_byte: u64) -> u64 {
+        self.from_byte = from_byte;
+        self.sent_bytes = from_byte.saturating_add(may_send(0)).max(may_send(self.signed_bytes));
+        self.sent_bytes
     }
 
-    /// Keeps a receipt for `signed_bytes`, when `sent_bytes` have been sent.
+    /// Keeps a receipt for `signed_bytes`.
     pub(super) fn sign(
         &mut self,
         receipt: &Signed<DeliveryReceipt>,
         signed_bytes: u64,
-        sent_bytes: u64,
     ) -> Result<(), std::io::Error> {
         self.book.keep(self.delivery, receipt.envelope())?;
-        (self.signed_bytes, self.sent_bytes) = (signed_bytes, sent_bytes);
+        self.signed_bytes = signed_bytes;
+        self.sent_bytes = may_send(signed_bytes).max(self.sent_bytes);
         Ok(())
     }
 
-    /// The connection has ended; `sent_bytes` where that is known to the byte.
-    pub(super) fn end(&mut self, sent_bytes: Option<u64>) {
-        // What an interrupted connection sent is not known: as much as it was allowed to.
-        let allowed = protocol::delivery::may_send(self.signed_bytes).max(self.from_byte);
-        self.sent_bytes = sent_bytes.unwrap_or(allowed);
+    /// The connection has ended well; so much was sent. Of one that broke this is not known, and it counts with what it was allowed.
+    pub(super) fn end(&mut self, sent_bytes: u64) {
+        self.sent_bytes = sent_bytes;
     }
 }
 
@@ -227,10 +228,8 @@ mod tests {
         let mut lost = 0;
         for _ in 0..1000 {
             let Some(mut account) = book.account(&lease(7)) else { break };
-            // Broken off before anything was signed: 128 KiB may have gone.
-            account.begin(0);
-            account.end(None);
-            lost += 128 * 1024;
+            // Broken off before anything was signed.
+            lost += account.begin(0);
         }
         assert_eq!(lost, MAX_UNSIGNED_BYTES, "then it is of no use any more");
         assert!(book.account(&lease(8)).is_some(), "another lease is");
@@ -252,8 +251,8 @@ mod tests {
         let book = Book::open(dir.path()).expect("a book");
         let mut account = book.account(&lease(7)).expect("free");
         account.begin(0);
-        account.sign(&receipt(7, 65_536), 65_536, 131_072).expect("kept");
-        account.sign(&receipt(7, 131_072), 131_072, 200_000).expect("kept");
+        account.sign(&receipt(7, 65_536), 65_536).expect("kept");
+        account.sign(&receipt(7, 131_072), 131_072).expect("kept");
         drop(account);
         drop(book);
         std::fs::write(dir.path().join("part"), b"half a receipt").expect("a file");
@@ -262,7 +261,7 @@ mod tests {
         let unsent = book.unsent();
         assert_eq!(unsent, [(DeliveryId([7; 32]), receipt(7, 131_072).envelope().clone())], "the last one");
         let mut account = book.account(&lease(7)).expect("free");
-        account.sign(&receipt(7, 300_000), 300_000, 300_000).expect("kept");
+        account.sign(&receipt(7, 300_000), 300_000).expect("kept");
         book.sent(&unsent);
         assert_eq!(book.unsent().len(), 1, "what came after the message was written is not lost with it");
         book.sent(&book.unsent());

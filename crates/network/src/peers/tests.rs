@@ -168,6 +168,43 @@ async fn nobody_can_answer_in_the_name_of_another_device() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivery_that_broke_goes_on_with_what_is_missing() {
+    let (provider, consumer, blob) = (home(setup(1)).await, home(setup(2)).await, blob(6_000_000));
+    // The first connection ends in the middle: this provider believes no receipt for more than two million bytes.
+    let breaking = async {
+        let caller = provider.peers.next_caller().await.expect("a caller");
+        let believes = |receipt: &[u8], _| {
+            let said = u64::from_be_bytes(receipt.try_into().ok()?);
+            (said < 2_000_000).then(|| may_send(said))
+        };
+        caller.deliver(blob.goods(), blob.hash.to_string(), may_send(0), believes).await
+    };
+    let (broke, (fetched, first)) = tokio::join!(breaking, fetch(&consumer, &provider, &blob));
+    assert!(broke.is_err() && fetched.is_err(), "{fetched:?}");
+    assert!(
+        first.len() >= 1_000_000 && blob.bytes.starts_with(&first),
+        "what came is right: {}",
+        first.len()
+    );
+
+    let from_byte = first.len() as u64 / delivery::GROUP_BYTES * delivery::GROUP_BYTES;
+    let (mut rest, wanted, at) =
+        (Vec::new(), Wanted { from_byte, ..blob.wanted() }, provider.peers.address());
+    let serving = async {
+        let caller = provider.peers.next_caller().await.expect("a caller");
+        assert_eq!(caller.order().from_byte, from_byte);
+        caller.deliver(blob.goods(), blob.hash.to_string(), u64::MAX, |_, _| Some(u64::MAX)).await
+    };
+    let fetching = consumer.peers.fetch(&provider.device, &at, b"order", wanted, &mut rest, |_| None);
+    let (served, fetched) = tokio::join!(serving, fetching);
+    served.expect("served");
+    fetched.expect("fetched");
+    assert!(rest == blob.bytes[from_byte as usize..], "only what was missing came");
+    provider.end().await;
+    consumer.end().await;
+}
+
 /// A journal on a full disk.
 #[derive(Debug)]
 struct Full;
