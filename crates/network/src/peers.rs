@@ -52,8 +52,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const MAX_CALLERS: usize = 8;
 /// Knocks that are answered in a minute. More get no answer at all: each costs a journal row and a handshake.
 const MAX_KNOCKS_A_MINUTE: usize = 60;
-/// What an endpoint may move beside its connections before it has to be opened anew.
-const REACH_BYTES: u64 = 256 * 1024 * 1024;
+/// What a row of the endpoint itself may say. A crash counts it as moved, so it is modest; the next row follows at its half.
+const REACH_BYTES: u64 = 4 * 1024 * 1024;
 /// How often that is looked at.
 const REST_EVERY: Duration = Duration::from_secs(5);
 /// What a knock may cost: handshake, address probing and the order.
@@ -182,14 +182,14 @@ impl Peers {
             Arc::clone(&door.journal),
             Arc::clone(&door.clock),
             None,
-            &reaching(destination, (door.clock)()),
+            &reaching(destination.clone(), (door.clock)()),
             None,
         )?;
         let endpoint = builder.bind().await.map_err(|error| bind(&error))?;
         let (tell, callers) = mpsc::channel(MAX_CALLERS);
         let mut listening = JoinSet::new();
         listening.spawn(listen(endpoint.clone(), door.clone(), tell));
-        listening.spawn(count_the_rest(endpoint.clone(), door.clone(), rest));
+        listening.spawn(count_the_rest(endpoint.clone(), door.clone(), destination, rest));
         Ok(Self { endpoint, door, callers: Mutex::new(callers), listening: Mutex::new(listening), setup })
     }
 
@@ -327,7 +327,7 @@ fn reaching(destination: String, opened_at: UnixMillis) -> Egress {
 }
 
 /// Keeps the endpoint's own row up to date until the endpoint is closed.
-async fn count_the_rest(endpoint: Endpoint, door: Door, rest: Tally) {
+async fn count_the_rest(endpoint: Endpoint, door: Door, destination: String, rest: Tally) {
     let closed = endpoint.closed();
     tokio::pin!(closed);
     loop {
@@ -343,7 +343,13 @@ async fn count_the_rest(endpoint: Endpoint, door: Door, rest: Tally) {
         if over {
             return rest.close(moved, Outcome::Answered);
         }
-        if let Err(stop) = rest.note(moved) {
+        let noted = if rest.is_half_used() {
+            let egress = reaching(destination.clone(), (door.clock)());
+            rest.turn(&egress, moved).map_err(Stop::from)
+        } else {
+            rest.note(moved)
+        };
+        if let Err(stop) = noted {
             tracing::error!(error = &stop as &dyn std::error::Error, "the endpoint for peers is closed");
             endpoint.close().await;
         }

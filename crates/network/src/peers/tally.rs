@@ -131,7 +131,7 @@ impl Tally {
         {
             return Err(Stop::Ceiling);
         }
-        let unreported = open.last.sum() - open.reported.sum();
+        let unreported = open.last.sum().abs_diff(open.reported.sum());
         if unreported < REPORT_EVERY_BYTES && (unreported == 0 || open.reported_at.elapsed() < REPORT_EVERY) {
             return Ok(());
         }
@@ -146,6 +146,13 @@ impl Tally {
         self.take(&mut self.lock(), moved);
     }
 
+    /// Whether more than half of what the present row allows is used up.
+    pub(super) fn is_half_used(&self) -> bool {
+        let open = self.lock();
+        let (used, most) = (open.in_row(), open.ceiling);
+        used.sent_bytes > most.sent_bytes / 2 || used.received_bytes > most.received_bytes / 2
+    }
+
     /// Ends the account with the last word on what moved.
     pub(super) fn close(&self, moved: Moved, outcome: Outcome) {
         let mut open = self.lock();
@@ -153,14 +160,18 @@ impl Tally {
         self.close_row(&mut open, outcome);
     }
 
-    /// Counts only grow: an older figure that comes late changes nothing.
     fn take(&self, open: &mut Open, moved: Moved) {
+        let Some(attributed) = &self.attributed else {
+            // What the endpoint moved beside its connections is a difference, and a connection's own figures can come a moment
+            // later than the socket's: this one may fall again.
+            open.last = moved;
+            return;
+        };
+        // Counts of a connection only grow: an older figure that comes late changes nothing.
         let before = open.last;
         open.last.sent_bytes = before.sent_bytes.max(moved.sent_bytes);
         open.last.received_bytes = before.received_bytes.max(moved.received_bytes);
-        if let Some(attributed) = &self.attributed {
-            attributed.add(before, open.last);
-        }
+        attributed.add(before, open.last);
     }
 
     fn close_row(&self, open: &mut Open, outcome: Outcome) {
@@ -182,8 +193,8 @@ impl Drop for Tally {
 impl Open {
     fn in_row(&self) -> Moved {
         Moved {
-            sent_bytes: self.last.sent_bytes - self.before.sent_bytes,
-            received_bytes: self.last.received_bytes - self.before.received_bytes,
+            sent_bytes: self.last.sent_bytes.saturating_sub(self.before.sent_bytes),
+            received_bytes: self.last.received_bytes.saturating_sub(self.before.received_bytes),
         }
     }
 
@@ -230,7 +241,8 @@ mod tests {
     fn tally(journal: &Arc<MemoryJournal>, ceiling_sent_bytes: u64) -> Tally {
         let clock: Clock = Arc::new(|| UnixMillis(9));
         let journal: Arc<dyn Journal> = Arc::<MemoryJournal>::clone(journal);
-        Tally::open(journal, clock, None, &egress("knock", ceiling_sent_bytes), None).expect("a row")
+        Tally::open(journal, clock, Some(Arc::default()), &egress("knock", ceiling_sent_bytes), None)
+            .expect("a row")
     }
 
     #[test]
@@ -257,6 +269,23 @@ mod tests {
         let tally = tally(&journal, 10_000);
         tally.note(moved(10_000, 0)).expect("the ceiling itself is allowed");
         assert!(matches!(tally.note(moved(10_001, 0)), Err(Stop::Ceiling)));
+    }
+
+    #[test]
+    fn the_rest_may_fall_again_and_goes_on_in_rows_of_a_modest_ceiling() {
+        let journal = Arc::new(MemoryJournal::default());
+        let clock: Clock = Arc::new(|| UnixMillis(9));
+        let kept: Arc<dyn Journal> = Arc::<MemoryJournal>::clone(&journal);
+        let rest = Tally::open(kept, clock, None, &egress("reach", 10_000), None).expect("a row");
+        rest.note(moved(6_000, 0)).expect("below the ceiling");
+        assert!(rest.is_half_used());
+        rest.note(moved(4_000, 0)).expect("below the ceiling");
+        assert!(!rest.is_half_used(), "what a connection claimed a moment later is not the endpoint's own");
+        rest.note(moved(7_000, 0)).expect("below the ceiling");
+        rest.turn(&egress("reach", 10_000), moved(7_000, 0)).expect("another row");
+        rest.close(moved(16_000, 0), Outcome::Answered);
+        let sent: Vec<u64> = journal.rows().iter().map(|row| row.counts.sent_bytes).collect();
+        assert_eq!(sent, [7_000, 9_000]);
     }
 
     #[test]
