@@ -129,6 +129,11 @@ impl Office {
         let Some(blob_bytes) = self.blobs.size(blob)?.filter(|bytes| *bytes >= delivery::MIN_BYTES) else {
             return Ok(None);
         };
+        // A publisher pays for bringing a blob to a device once. Otherwise two in league would carry the same one to and fro
+        // until the deposit is gone.
+        if deliveries::was_paid(t, &consumer, blob)? {
+            return Ok(None);
+        }
         let Some(job) = self.needs(t, &consumer, blob)? else { return Ok(None) };
         let since = UnixMillis(now.0.saturating_sub(RECORD.as_millis() as u64));
         let (open, short) = deliveries::record(t, &consumer, since)?;

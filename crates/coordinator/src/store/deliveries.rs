@@ -155,6 +155,16 @@ pub(crate) fn standing(
     maybe(db.query_row(&sql, params![consumer.0, blob.0, millis(now)], delivery_row))
 }
 
+/// Whether anything of a blob was ever signed for by this consumer.
+pub(crate) fn was_paid(db: &Connection, consumer: &DeviceId, blob: &Hash) -> Result<bool, StoreError> {
+    Ok(db.query_row(
+        "SELECT EXISTS (SELECT 1 FROM deliveries
+         WHERE consumer = ?1 AND blob = ?2 AND state = 'settled' AND signed_bytes > 0)",
+        params![consumer.0, blob.0],
+        |row| row.get(0),
+    )?)
+}
+
 /// How many deliveries to a consumer are open, and how many since `since` it signed for only in part.
 pub(crate) fn record(
     db: &Connection,

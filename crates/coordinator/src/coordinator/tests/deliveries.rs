@@ -208,28 +208,74 @@ fn strangers_addresses_are_not_passed_on() {
 }
 
 #[test]
+fn bringing_a_blob_to_a_device_is_paid_once() {
+    let (mut scene, blob) = scene();
+    scene.announce(1, Some(at(4433)), vec![blob], &[]);
+    let (lease, _) = scene.ask(0, blob).expect("somebody has it");
+    let whole = scene.receipt(0, lease.delivery, BLOB_BYTES);
+    scene.announce(1, Some(at(4433)), vec![blob], &[whole]);
+    let after = scene.account();
+    assert!(
+        scene.ask(0, blob).is_none(),
+        "two in league cannot carry it to and fro until the deposit is gone"
+    );
+    assert_eq!(scene.account(), after);
+    scene.lease(9);
+    assert!(scene.ask(9, blob).is_some(), "another device needs it as well");
+    scene.check_books();
+}
+
+#[test]
 fn a_consumer_that_too_often_signed_for_a_part_only_fetches_from_the_coordinator() {
     let (mut scene, blob) = scene();
-    for n in 1..8 {
-        scene.announce(n, Some(at(4433)), vec![blob], &[]);
+    scene.announce(1, Some(at(4433)), vec![blob], &[]);
+    // Deliveries of other blobs, each signed for in part: what would be left of a day of taking without signing.
+    let lease = scene.ask(0, blob).expect("somebody has it").0;
+    let job = scene.job;
+    let signed: Vec<_> = (0..MAX_SHORT)
+        .map(|n| {
+            let other = DeliveryLease {
+                delivery: DeliveryId([100 + n as u8; 32]),
+                blob: Hash([n as u8; 32]),
+                expires_at: scene.now(),
+                ..lease.clone()
+            };
+            scene
+                .coordinator
+                .store
+                .write(|t| crate::store::deliveries::add(t, &other, &job, BaseUnits::ZERO))
+                .expect("kept");
+            other
+        })
+        .collect();
+    let record = |scene: &Scene| {
+        let since = UnixMillis(scene.now().0 - 1);
+        crate::store::deliveries::record(scene.coordinator.store.read(), &device(10), since)
+            .expect("readable")
+    };
+    assert_eq!(record(&scene), (MAX_SHORT + 1, 0), "open ones are not yet short ones");
+    for other in signed {
+        let little = scene.receipt(0, other.delivery, 65_536);
+        scene
+            .coordinator
+            .store
+            .write(|t| {
+                crate::store::deliveries::sign(t, &little, 65_536)?;
+                crate::store::deliveries::settle(t, &other.delivery)
+            })
+            .expect("kept");
     }
-    // Each time a little is signed for, and the lease runs out.
-    for round in 0..MAX_SHORT {
-        scene.lease(0);
-        let (lease, _) = scene.ask(0, blob).unwrap_or_else(|| panic!("round {round}"));
-        let little = scene.receipt(0, lease.delivery, 65_536);
-        let provider = (1..8).find(|n| device(10 + n) == lease.provider).expect("one of them");
-        scene.announce(provider, Some(at(4433)), vec![blob], &[little]);
-        scene.pass((LEASE_FOR + RECEIPTS_FOR).as_millis() as u64 + 1);
-        scene.coordinator.settle_deliveries().expect("settled");
-        for n in 1..8 {
-            scene.announce(n, Some(at(4433)), vec![blob], &[]);
-        }
-    }
+    assert_eq!(record(&scene), (1, MAX_SHORT));
+    // The lease in hand ends unsigned, and the next question meets the record.
+    scene.pass((LEASE_FOR + RECEIPTS_FOR).as_millis() as u64 + 1);
+    scene.coordinator.settle_deliveries().expect("settled");
+    scene.announce(1, Some(at(4433)), vec![blob], &[]);
     scene.lease(0);
     assert!(scene.ask(0, blob).is_none(), "whoever takes and does not sign gets no more from homes");
-    scene.lease(9);
-    assert!(scene.ask(9, blob).is_some(), "others do");
+    scene.pass(24 * 3_600_000);
+    scene.announce(1, Some(at(4433)), vec![blob], &[]);
+    scene.lease(0);
+    assert!(scene.ask(0, blob).is_some(), "after a day it is trusted anew");
     scene.check_books();
 }
 
